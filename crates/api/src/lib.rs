@@ -1,0 +1,11 @@
+//! What the served objects mean, without time, sockets or storage.
+//!
+//! Start at [`resource`]: each served kind is a declaration there, and the API server's generic machinery
+//! runs over the list. Objects are JSON values in Kubernetes' canonical form (see [`schema`]); typed structs
+//! from `k8s-openapi` serve where code reads better with them.
+//!
+//! **Invariant:** validating an object needs nothing but the object and its predecessor.
+
+pub mod field;
+pub mod resource;
+pub mod status;
