@@ -1,1 +1,58 @@
-//! controllers.
+//! The controllers: what makes ReplicaSets of Deployments, pods of ReplicaSets, endpoints of pods and addresses
+//! of Services.
+//!
+//! One module per controller: a pure `plan` that says what has to change, and a short loop that carries it out.
+//! They share caches, one per kind ([`Caches`](caches::Caches)), and a keyed queue each. They talk to an API server through
+//! a `kube::Client`, be it over the network or the router in the same process.
+//!
+//! **Invariant:** `plan` twice has no second effect; a controller keeps no truth of its own.
+
+#![expect(
+    dead_code,
+    reason = "the frame comes before the controllers that use it"
+)]
+
+mod cache;
+mod caches;
+pub mod config;
+mod context;
+mod error;
+mod key;
+pub mod load_balancer;
+mod owner;
+mod queue;
+mod recorder;
+mod selector;
+mod time;
+mod write;
+
+use std::sync::Arc;
+
+pub use config::{Config, LeaderElection, NodeMonitor, PodRange, Selection};
+pub use error::ConfigError;
+use tokio::task::JoinSet;
+
+use crate::caches::Caches;
+use crate::context::Context;
+use crate::recorder::Recorder;
+
+/// Runs the selected controllers until `shutdown` is ready.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) {
+    tokio::select! {
+        () = shutdown => {}
+        () = run_for_ever(config) => {}
+    }
+}
+
+async fn run_for_ever(config: Config) {
+    let mut tasks = JoinSet::new();
+    let (recorder, events) = Recorder::new(config.client.clone());
+    tasks.spawn(events);
+    let _context = Context {
+        client: config.client.clone(),
+        caches: Arc::new(Caches::new(config.client.clone())),
+        recorder,
+        config: Arc::new(config),
+    };
+    tasks.join_all().await;
+}
