@@ -1,1 +1,24 @@
-//! kernel.
+//! The kernel, reached through narrow safe functions: network namespaces, links, mounts, cgroups,
+//! processes and the packets that announce an address. All `unsafe` of the project is here, each
+//! block with the sentence that justifies it. This crate knows no API object: its callers say what
+//! they want in addresses, names and paths.
+#![allow(
+    unsafe_code,
+    reason = "system calls that std and nix do not wrap live here, so that no other crate needs any"
+)]
+
+pub mod announce;
+pub mod cgroup;
+pub mod command;
+pub mod echo;
+pub mod mount;
+pub mod namespace;
+pub mod netlink;
+pub mod process;
+pub mod socket;
+pub mod sysctl;
+
+pub use cgroup::Cgroup;
+pub use namespace::NetNs;
+pub use netlink::Netlink;
+pub use process::Pidfd;
