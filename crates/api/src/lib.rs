@@ -7,5 +7,10 @@
 //! **Invariant:** validating an object needs nothing but the object and its predecessor.
 
 pub mod field;
+pub mod metadata;
+pub mod names;
+mod plain;
 pub mod resource;
+pub mod resources;
+pub mod selector;
 pub mod status;

@@ -102,8 +102,8 @@ pub struct Rules {
     pub unconditional_update: bool,
     /// DELETE answers with the object instead of a `Status`.
     pub delete_returns_object: bool,
-    /// Seconds an object lingers after DELETE unless the request says otherwise; `None`: not graceful.
-    pub default_grace_seconds: Option<u64>,
+    /// What `metadata.name` may look like.
+    pub name: NameRule,
     /// Whether `metadata.generation` counts spec changes.
     pub has_generation: bool,
 }
@@ -114,10 +114,23 @@ impl Default for Rules {
             create_on_update: false,
             unconditional_update: true,
             delete_returns_object: false,
-            default_grace_seconds: None,
+            name: NameRule::Subdomain,
             has_generation: false,
         }
     }
+}
+
+/// What an object's name may look like (`apimachinery/pkg/api/validation/name.go`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    /// RFC 1123 subdomain: most kinds.
+    Subdomain,
+    /// RFC 1123 label: Namespace, Service.
+    Label,
+    /// Anything that fits into one segment of a path: Role, RoleBinding.
+    PathSegment,
+    /// An IP address in canonical form: IPAddress.
+    IpAddress,
 }
 
 /// A column of a kind's table (`kubectl get`).
@@ -160,6 +173,12 @@ pub trait Strategy: Send + Sync {
     /// Problems of an update.
     fn validate_update(&self, _part: Part, _new: &Value, _old: &Value) -> Problems {
         Problems::new()
+    }
+
+    /// Seconds the object lingers after DELETE, given what the request asks for. `None`: the kind has no
+    /// graceful deletion; zero: this object goes at once (`RESTGracefulDeleteStrategy`).
+    fn grace_seconds(&self, _object: &Value, _asked: Option<i64>) -> Option<i64> {
+        None
     }
 
     /// Warning headers for an accepted write.
