@@ -6,10 +6,12 @@
 //!
 //! **Invariant:** validating an object needs nothing but the object and its predecessor.
 
+pub mod age;
 pub mod field;
 pub mod metadata;
 pub mod names;
 mod plain;
+pub mod printer;
 pub mod resource;
 pub mod resources;
 pub mod selector;
