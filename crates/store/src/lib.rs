@@ -6,11 +6,15 @@
 //! **Invariant:** a revision is on disk before anyone can see it; a watcher sees every revision once, in
 //! order, or is told to start over ([`StoreError::Compacted`]).
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod embedded;
 mod model;
 
+pub use embedded::{Embedded, Options};
 pub use model::{
     Compare, Event, EventBatch, KeyValue, Operation, RangeQuery, RangeResult, Revision, StoreError,
-    Transaction, TransactionOutcome, WatchStream,
+    Transaction, TransactionOutcome, WatchStream, prefix_end,
 };
 
 use bytes::Bytes;
@@ -45,13 +49,15 @@ pub trait Store: Send + Sync + 'static {
     /// Every change under `prefix` with a revision greater than `after`, in order, for ever.
     ///
     /// A transaction's events arrive in one [`EventBatch`]. A watcher that falls further behind than the
-    /// store keeps history gets [`StoreError::Compacted`] and the stream ends.
+    /// store keeps history gets [`StoreError::Compacted`] and the stream ends. One that starts before the
+    /// oldest kept revision gets it from this call or as the first item, depending on the store.
     fn watch(
         &self,
         prefix: Bytes,
         after: Revision,
     ) -> BoxFuture<'_, Result<WatchStream, StoreError>>;
 
-    /// Forgets history up to and including `revision`; live values stay.
+    /// Forgets history before `revision`: what was live then can still be read there, and watches can
+    /// still start after it. Compacting what is compacted already changes nothing.
     fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), StoreError>>;
 }

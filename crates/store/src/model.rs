@@ -34,7 +34,7 @@ pub struct KeyValue {
 pub struct RangeQuery {
     /// First key, inclusive.
     pub start: Bytes,
-    /// First key that is no longer part, exclusive.
+    /// First key that is no longer part, exclusive; empty is no end.
     pub end: Bytes,
     /// The revision to read at; `None` is the newest.
     pub revision: Option<Revision>,
@@ -118,7 +118,7 @@ pub struct Transaction {
 pub enum TransactionOutcome {
     /// Durable. One revision per operation, in order.
     Committed {
-        /// The operations' revisions.
+        /// The operations' revisions; zero for a deletion that found nothing to delete.
         revisions: Vec<Revision>,
     },
     /// Nothing was written: this compare did not hold.
@@ -183,6 +183,14 @@ pub enum StoreError {
         path: String,
         /// What failed, and what to check.
         reason: String,
+    },
+    /// Another process has the file.
+    #[error(
+        "store in {path} is in use by another process; stop that server or choose another data directory"
+    )]
+    InUse {
+        /// The file.
+        path: String,
     },
     /// The store was closed while the call waited.
     #[error("the store is closed")]
