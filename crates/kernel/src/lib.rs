@@ -10,10 +10,13 @@
 pub mod announce;
 pub mod cgroup;
 pub mod command;
+pub mod conntrack;
 pub mod echo;
 pub mod mount;
 pub mod namespace;
+mod netfilter;
 pub mod netlink;
+pub mod nft;
 pub mod process;
 pub mod socket;
 pub mod sysctl;
