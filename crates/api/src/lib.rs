@@ -16,3 +16,4 @@ pub mod resource;
 pub mod resources;
 pub mod selector;
 pub mod status;
+pub mod validation;
