@@ -19,6 +19,7 @@ pub mod netlink;
 pub mod nft;
 pub mod process;
 pub mod socket;
+pub mod spawn;
 pub mod sysctl;
 
 pub use cgroup::Cgroup;

@@ -1,0 +1,28 @@
+//! What must be arranged between fork and exec of a child program.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::unistd::setsid;
+
+/// Has the program lead a session of its own (so that its whole group can be ended at once), die with the
+/// thread that starts it, and start with no signal blocked.
+///
+/// A setuid program clears the death signal (prctl(2)), so it is a help, not a guarantee.
+pub fn own_session_until_parent_dies(command: &mut Command) {
+    // SAFETY: the closure runs between fork and exec and makes three system calls, each of them safe after a
+    // fork (signal-safety(7); prctl and setsid are plain calls); it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(prepare);
+    }
+}
+
+fn prepare() -> io::Result<()> {
+    setsid()?;
+    set_pdeathsig(Signal::SIGKILL)?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}

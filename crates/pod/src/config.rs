@@ -1,0 +1,57 @@
+//! What the agent tells a supervisor at its start: one JSON file, written before the process exists.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, IoContext};
+
+/// The configuration's name in the pod's run directory.
+pub const CONFIG_FILE: &str = "supervisor.json";
+
+/// The socket's name in the pod's run directory.
+pub const SOCKET_FILE: &str = "supervisor.sock";
+
+/// Written to standard output when the namespaces exist and the socket takes connections.
+pub const READY_LINE: &str = "ready";
+
+/// A supervisor's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    /// `namespace/name`, for messages.
+    pub pod: String,
+    /// The pod's uid; the agent compares it before it adopts.
+    pub uid: String,
+    /// Where the socket and the containers' records live; a tmpfs in practice.
+    pub run_directory: PathBuf,
+    /// Absolute path of the pod's cgroup (version 2) to make and join; none where there is no such tree.
+    pub cgroup: Option<PathBuf>,
+    /// The pod's host name.
+    pub hostname: String,
+    /// Stay in the network, IPC and UTS namespaces of the node.
+    pub host_network: bool,
+    /// Have a mount namespace of its own, so that containers' roots appear in no other mount table.
+    pub private_mounts: bool,
+    /// Settings under `/proc/sys`, written before the first container starts.
+    pub sysctls: Vec<(String, String)>,
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no configuration.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read(path).context("read the configuration", path)?;
+        serde_json::from_slice(&text).map_err(|source| Error::Configuration {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Where the socket is.
+    pub fn socket(&self) -> PathBuf {
+        self.run_directory.join(SOCKET_FILE)
+    }
+}

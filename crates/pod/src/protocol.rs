@@ -1,0 +1,311 @@
+//! The conversation between agent and supervisor: JSON lines over a unix socket.
+//!
+//! A supervisor keeps the program it was started with until its pod ends, so an upgraded agent talks to old
+//! supervisors: the protocol is small, has a version, and only grows. Unknown fields are ignored on both
+//! sides; an unknown verb is answered with [`Outcome::Failed`].
+//!
+//! ```text
+//! → {"id":1,"verb":"hello","version":1}
+//! ← {"type":"reply","id":1,"outcome":"hello","version":1,"pid":4711,"uid":"…"}
+//! → {"id":2,"verb":"start","name":"web","attempt":0,"log":"…/0.log","program":{"kind":"process",…}}
+//! ← {"type":"state","name":"web","attempt":0,"pid":4712,"phase":"running","startedAt":"…"}
+//! ← {"type":"reply","id":2,"outcome":"done"}
+//! ```
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The protocol's version. It rises when an agent must know that a verb exists.
+pub const VERSION: u32 = 1;
+
+/// A line from the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the agent, repeated in the reply.
+    pub id: u64,
+    /// What to do.
+    #[serde(flatten)]
+    pub verb: Verb,
+}
+
+/// What an agent can ask for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "verb",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Verb {
+    /// The first line. From then on the connection also gets every change of a state.
+    Hello {
+        /// The agent's protocol version.
+        version: u32,
+    },
+    /// The newest two attempts of every container.
+    States,
+    /// Start an attempt of a container. Repeating it for the same attempt changes nothing.
+    Start(Box<ContainerSpec>),
+    /// SIGTERM now, SIGKILL after the grace period. The reply does not wait for the end.
+    Stop {
+        /// The container's name.
+        container: String,
+        /// The grace period; a later, shorter one wins.
+        grace_millis: u64,
+    },
+    /// SIGKILL now.
+    Kill {
+        /// The container's name.
+        container: String,
+    },
+    /// Run a command beside a container's program, in its environment, and wait for its end.
+    Exec(ExecSpec),
+    /// Kill what runs and end. The namespaces go with the supervisor.
+    End,
+}
+
+/// One attempt to run a container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerSpec {
+    /// The container's name in its pod.
+    pub name: String,
+    /// How often it has been started before.
+    pub attempt: u32,
+    /// The log file of this attempt.
+    pub log: PathBuf,
+    /// What to run.
+    pub program: Program,
+}
+
+/// What runs: a plain process in the pod's namespaces, or a container made from an OCI bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Program {
+    /// A child process that shares the node's file system.
+    Process(Process),
+    /// A container.
+    Bundle(Bundle),
+}
+
+/// A plain child process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// The program file.
+    pub program: PathBuf,
+    /// Its arguments, without the program's own name.
+    pub arguments: Vec<String>,
+    /// Its whole environment.
+    pub environment: Vec<(String, String)>,
+    /// Its working directory; `/` when absent.
+    pub directory: Option<PathBuf>,
+}
+
+/// A container from an OCI bundle (`config.json` in a directory), with an overlay as its root.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bundle {
+    /// The bundle's directory.
+    pub directory: PathBuf,
+    /// Read-only layers, topmost first.
+    pub layers: Vec<PathBuf>,
+    /// The writable layer's directory; `upper` and `work` are made in it.
+    pub writable: PathBuf,
+    /// Where the runtime keeps what it must remember about containers.
+    pub state: PathBuf,
+}
+
+/// A command to run beside a container's program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecSpec {
+    /// The container's name.
+    pub container: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// It is killed after so long.
+    pub timeout_millis: u64,
+}
+
+/// A line from the supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Message {
+    /// The answer to a request.
+    Reply(Reply),
+    /// A container's state has changed.
+    State(ContainerState),
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The request's id; zero when the line could not be read.
+    pub id: u64,
+    /// How it went.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// How a request went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "outcome",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Outcome {
+    /// Done, or begun where the verb says so.
+    Done,
+    /// To [`Verb::Hello`].
+    Hello {
+        /// The supervisor's protocol version.
+        version: u32,
+        /// The supervisor's process id.
+        pid: u32,
+        /// The pod's uid.
+        uid: String,
+    },
+    /// To [`Verb::States`].
+    States {
+        /// Newest attempt last, per container.
+        states: Vec<ContainerState>,
+    },
+    /// To [`Verb::Exec`].
+    Exec {
+        /// The command's exit code, 128 + signal; none when it ran out of time.
+        exit_code: Option<i32>,
+        /// The first [`EXEC_OUTPUT_LIMIT`] bytes of both its streams.
+        output: String,
+    },
+    /// Not done, and why.
+    Failed {
+        /// For the operator.
+        message: String,
+    },
+}
+
+/// So much of an exec's output is kept, as kubelet does for probes.
+pub const EXEC_OUTPUT_LIMIT: usize = 10 * 1024;
+
+/// What is known of one attempt of a container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerState {
+    /// The container's name.
+    pub name: String,
+    /// Which attempt.
+    pub attempt: u32,
+    /// The process id of its first process, while it runs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pid: Option<i32>,
+    /// How far it is.
+    #[serde(flatten)]
+    pub phase: Phase,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "phase",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Phase {
+    /// Its program runs.
+    Running {
+        /// Since when.
+        started_at: Timestamp,
+    },
+    /// Its program has ended.
+    Exited {
+        /// Since when it ran.
+        started_at: Timestamp,
+        /// When it ended.
+        finished_at: Timestamp,
+        /// Its exit code; 128 + signal when a signal ended it.
+        exit_code: i32,
+        /// The signal that ended it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        signal: Option<i32>,
+        /// The kernel killed it for want of memory.
+        #[serde(default)]
+        out_of_memory: bool,
+    },
+    /// It could not be started.
+    StartFailed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        message: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_read_as_the_head_comment_shows() {
+        let hello: Request =
+            serde_json::from_str(r#"{"id":1,"verb":"hello","version":1,"new":true}"#).unwrap();
+        assert_eq!(hello.verb, Verb::Hello { version: 1 });
+
+        let state = Message::State(ContainerState {
+            name: "web".into(),
+            attempt: 0,
+            pid: Some(4712),
+            phase: Phase::Running {
+                started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+            },
+        });
+        let line = serde_json::to_string(&state).unwrap();
+        assert_eq!(
+            line,
+            r#"{"type":"state","name":"web","attempt":0,"pid":4712,"phase":"running","startedAt":"2026-01-02T03:04:05Z"}"#
+        );
+        assert_eq!(serde_json::from_str::<Message>(&line).unwrap(), state);
+    }
+
+    #[test]
+    fn every_verb_survives_its_own_line() {
+        let verbs = [
+            Verb::Hello { version: 1 },
+            Verb::States,
+            Verb::Start(Box::new(ContainerSpec {
+                name: "web".into(),
+                attempt: 3,
+                log: "/x/3.log".into(),
+                program: Program::Process(Process {
+                    program: "/x/echo".into(),
+                    environment: vec![("A".into(), "b".into())],
+                    ..Process::default()
+                }),
+            })),
+            Verb::Stop {
+                container: "web".into(),
+                grace_millis: 30_000,
+            },
+            Verb::Kill {
+                container: "web".into(),
+            },
+            Verb::Exec(ExecSpec {
+                container: "web".into(),
+                command: vec!["true".into()],
+                timeout_millis: 1000,
+            }),
+            Verb::End,
+        ];
+        for verb in verbs {
+            let request = Request { id: 7, verb };
+            let line = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        }
+    }
+}
