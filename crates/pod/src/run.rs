@@ -39,9 +39,10 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 /// When the namespaces, the cgroup or the socket cannot be made. Later failures become states and replies.
 pub fn run(config: Config) -> Result<(), Error> {
     isolation::make_namespaces(&config)?;
+    // Before the first link exists: a link takes its settings from the namespace's defaults.
+    isolation::write_sysctls(&config)?;
     let mut supervisor = Supervisor::listen(config)?;
     announce_ready();
-    isolation::write_sysctls(&supervisor.config)?;
     isolation::join_cgroup(&supervisor.config)?;
     supervisor.serve()
 }

@@ -159,8 +159,8 @@ impl Agent {
     }
 
     fn newest(&self, name: &str) -> Option<ContainerState> {
-        let of_name = self.states.iter().filter(|state| state.name == name);
-        of_name.last().cloned()
+        let mut newest_first = self.states.iter().rev();
+        newest_first.find(|state| state.name == name).cloned()
     }
 
     fn next_message(&mut self) -> Message {

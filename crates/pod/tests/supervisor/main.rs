@@ -2,7 +2,7 @@
 //!
 //! The test program is its own supervisor: started as `supervisor pod CONFIG` it runs [`pod::run`], for which
 //! it must have one thread, so there is no harness and the tests run one after another.
-#![allow(missing_docs, reason = "a test program")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test program")]
 
 mod agent;
 
