@@ -181,8 +181,11 @@ pub trait Strategy: Send + Sync {
         None
     }
 
+    /// The last touch before an accepted object is stored: what was valid to say but is not kept.
+    fn canonicalize(&self, _object: &mut Value) {}
+
     /// Warning headers for an accepted write.
-    fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
+    fn warnings(&self, _part: Part, _new: &Value, _old: Option<&Value>) -> Vec<String> {
         Vec::new()
     }
 
