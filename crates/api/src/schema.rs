@@ -1,0 +1,25 @@
+//! The schema of the served kinds: what their Go types are, and decoding, printing and normalising by it.
+//!
+//! Objects are JSON values in the form in which Kubernetes prints them (the *canonical* form). A request's
+//! body comes in through [`decode`]; code that has changed an object calls [`normalise`].
+
+mod base64;
+mod canonical;
+mod decode;
+mod kinds;
+pub mod print;
+pub mod quantity;
+mod read;
+mod request;
+mod scan;
+pub mod table;
+pub mod time;
+mod yaml;
+
+pub(crate) use base64::encode as encode_bytes;
+pub use canonical::normalise;
+pub use print::go_json;
+pub use request::{Decoded, Format, Kind, Validation, decode, decode_delete_options, decode_value};
+
+#[cfg(test)]
+mod tests;
