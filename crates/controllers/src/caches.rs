@@ -101,14 +101,16 @@ impl Caches {
         self.plain(&self.nodes)
     }
 
-    /// Filed under their controller's uid, and under `node/` and their node's name.
+    /// Filed under their controller's uid or as [`orphans`], and under their [node](node_word).
     pub(crate) fn pods(&self) -> &Cache<Pod> {
         self.pods
             .get_or_init(|| self.start(owner_and_node_of_pod, watcher::Config::default()))
     }
 
+    /// Filed under their controller's uid, or as [`orphans`].
     pub(crate) fn replica_sets(&self) -> &Cache<ReplicaSet> {
-        self.plain(&self.replica_sets)
+        self.replica_sets
+            .get_or_init(|| self.start(owner_or_orphan, watcher::Config::default()))
     }
 
     pub(crate) fn service_accounts(&self) -> &Cache<ServiceAccount> {
@@ -160,8 +162,22 @@ pub(crate) fn node_word(node: &str) -> String {
     format!("node/{node}")
 }
 
+/// The word under which objects of a namespace without a controller are filed.
+pub(crate) fn orphans(namespace: &str) -> String {
+    format!("orphans/{namespace}")
+}
+
+fn owner_or_orphan<K: Resource>(object: &K) -> Vec<String> {
+    let meta = object.meta();
+    match crate::owner::controller_of(meta) {
+        Some(owner) => vec![owner.uid.clone()],
+        None => vec![orphans(meta.namespace.as_deref().unwrap_or_default())],
+    }
+}
+
 fn owner_and_node_of_pod(pod: &Pod) -> Vec<String> {
-    let owner = crate::owner::controller_of(&pod.metadata).map(|owner| owner.uid.clone());
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    owner.into_iter().chain(node.map(node_word)).collect()
+    let mut words = owner_or_orphan(pod);
+    words.extend(node.map(node_word));
+    words
 }

@@ -25,7 +25,7 @@ pub enum ConfigError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The API server refused, or could not be reached.
-    #[error("cannot {verb} {what}: {source}")]
+    #[error("cannot {verb} {what}: {}", text(source))]
     Api {
         verb: &'static str,
         what: String,
@@ -34,6 +34,14 @@ pub(crate) enum Error {
     /// Anything else that is worth another attempt.
     #[error("{0}")]
     Retry(String),
+}
+
+/// What the server said; the whole error says it twice.
+fn text(problem: &kube::Error) -> String {
+    match problem {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 impl Error {
@@ -51,11 +59,8 @@ impl Error {
     /// The server's own text, or ours.
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Api {
-                source: kube::Error::Api(status),
-                ..
-            } => status.message.clone(),
-            other => other.to_string(),
+            Self::Api { source, .. } => text(source),
+            Self::Retry(text) => text.clone(),
         }
     }
 

@@ -16,12 +16,15 @@ mod cache;
 mod caches;
 pub mod config;
 mod context;
+mod deployment;
 mod error;
 mod key;
 pub mod load_balancer;
 mod owner;
+mod pods;
 mod queue;
 mod recorder;
+mod replica_set;
 mod selector;
 mod time;
 mod write;
@@ -30,6 +33,8 @@ use std::sync::Arc;
 
 pub use config::{Config, LeaderElection, NodeMonitor, PodRange, Selection};
 pub use error::ConfigError;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use crate::caches::Caches;
@@ -48,11 +53,33 @@ async fn run_for_ever(config: Config) {
     let mut tasks = JoinSet::new();
     let (recorder, events) = Recorder::new(config.client.clone());
     tasks.spawn(events);
-    let _context = Context {
+    let context = Context {
         client: config.client.clone(),
         caches: Arc::new(Caches::new(config.client.clone())),
         recorder,
         config: Arc::new(config),
     };
-    tasks.join_all().await;
+    start(&context, &mut tasks);
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(problem) = ended {
+            tracing::error!(%problem, "a controller broke down; the others go on");
+        }
+    }
 }
+
+/// Starts each controller that is selected, by its full name.
+fn start(context: &Context, tasks: &mut JoinSet<()>) {
+    let mut start = |name: &str, run: Run| {
+        if context.config.enabled.has(name) {
+            tasks.spawn(run(context.clone()));
+        }
+    };
+    start("deployment-controller", |context| {
+        deployment::run(context).boxed()
+    });
+    start("replicaset-controller", |context| {
+        replica_set::run(context).boxed()
+    });
+}
+
+type Run = fn(Context) -> BoxFuture<'static, ()>;

@@ -69,8 +69,8 @@ pub(crate) fn release(owner_uid: &str, object: &ObjectMeta) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use k8s_openapi::jiff::Timestamp;
 
     use super::*;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
 
 /// Now, in whole seconds.
 pub(crate) fn now() -> Time {
