@@ -1,0 +1,216 @@
+//! Checking nodes: one HTTP GET per node and check, every interval; out after two failures, in after one
+//! success.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::model::{Check, Model};
+use crate::plan::Health;
+
+const PROXY_PORT: u16 = 10256;
+const FAILURES: u32 = 2;
+
+/// Whom to check, and how.
+type Target = (String, Check);
+
+/// A node's verdict changed.
+pub(crate) type Verdict = (Target, bool);
+
+/// Checks that run, and what they found.
+pub(crate) struct Checks {
+    interval: Duration,
+    running: BTreeMap<Target, (SocketAddr, JoinHandle<()>)>,
+    verdicts: mpsc::Sender<Verdict>,
+    passed: BTreeSet<Target>,
+}
+
+impl Checks {
+    /// No checks yet. Verdicts arrive at the receiver; hand them to [`Checks::note`].
+    pub(crate) fn new(interval: Duration) -> (Self, mpsc::Receiver<Verdict>) {
+        let (verdicts, receiver) = mpsc::channel(256);
+        (
+            Self {
+                interval,
+                running: BTreeMap::new(),
+                verdicts,
+                passed: BTreeSet::new(),
+            },
+            receiver,
+        )
+    }
+
+    /// Starts and ends checks so that exactly what the model needs is checked.
+    pub(crate) fn follow(&mut self, model: &Model) {
+        let wanted = targets(model);
+        let (verdicts, every) = (&self.verdicts, self.interval);
+        self.running.retain(|target, (address, task)| {
+            let keep = wanted.get(target) == Some(address);
+            if !keep {
+                task.abort();
+                self.passed.remove(target);
+            }
+            keep
+        });
+        for (target, address) in wanted {
+            self.running.entry(target.clone()).or_insert_with(|| {
+                (
+                    address,
+                    tokio::spawn(check_for_ever(target, address, every, verdicts.clone())),
+                )
+            });
+        }
+    }
+
+    /// Takes a verdict in. Says whether it changed anything.
+    pub(crate) fn note(&mut self, (target, passed): Verdict) -> bool {
+        match passed {
+            // A verdict may come from a check that has just ended.
+            true if self.running.contains_key(&target) => self.passed.insert(target),
+            true => false,
+            false => self.passed.remove(&target),
+        }
+    }
+
+    /// The nodes that pass each check.
+    pub(crate) fn health(&self) -> Health {
+        let mut health = Health::new();
+        for (node, check) in &self.passed {
+            health.entry(*check).or_default().insert(node.clone());
+        }
+        health
+    }
+}
+
+impl Drop for Checks {
+    fn drop(&mut self) {
+        self.running.values().for_each(|(_, task)| task.abort());
+    }
+}
+
+/// Every node with every check that some frontend asks for.
+fn targets(model: &Model) -> BTreeMap<Target, SocketAddr> {
+    let checks: BTreeSet<Check> = model
+        .frontends
+        .iter()
+        .map(|frontend| frontend.check)
+        .collect();
+    let mut targets = BTreeMap::new();
+    for check in checks {
+        for node in &model.nodes {
+            let Some(address) = preferred(&node.addresses) else {
+                continue;
+            };
+            let port = match check {
+                Check::Proxy => PROXY_PORT,
+                Check::Port(port) => port,
+            };
+            targets.insert((node.name.clone(), check), SocketAddr::new(address, port));
+        }
+    }
+    targets
+}
+
+fn preferred(addresses: &[IpAddr]) -> Option<IpAddr> {
+    addresses
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or(addresses.first())
+        .copied()
+}
+
+async fn check_for_ever(
+    target: Target,
+    address: SocketAddr,
+    every: Duration,
+    verdicts: mpsc::Sender<Verdict>,
+) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut failures, mut last) = (0, None);
+    loop {
+        ticks.tick().await;
+        let passed = matches!(timeout(every, says_200(address)).await, Ok(Ok(true)));
+        failures = if passed { 0 } else { failures + 1 };
+        let verdict = if passed {
+            Some(true)
+        } else {
+            (failures >= FAILURES).then_some(false)
+        };
+        if verdict.is_some() && verdict != last {
+            last = verdict;
+            tracing::info!(node = target.0, check = ?target.1, passed, "node health changed");
+            if verdicts.send((target.clone(), passed)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// One GET; only the status line counts.
+async fn says_200(address: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /healthz HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await?;
+    Ok(head.starts_with(b"HTTP/1.") && head.ends_with(b" 200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::model::Node;
+
+    #[tokio::test]
+    async fn a_node_passes_at_its_first_answer_and_fails_after_two_refusals() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            }
+        });
+        let check = Check::Port(address.port());
+        let node = Node {
+            name: "a".into(),
+            addresses: vec![address.ip()],
+        };
+        let mut model = Model {
+            frontends: Vec::new(),
+            nodes: vec![node],
+        };
+        let (mut checks, mut verdicts) = Checks::new(Duration::from_millis(20));
+        checks.follow(&model);
+        assert!(checks.running.is_empty(), "nobody asks for a check yet");
+        model.frontends.push(frontend(check));
+        checks.follow(&model);
+        assert!(checks.note(verdicts.recv().await.expect("a verdict")));
+        assert!(checks.health()[&check].contains("a"));
+        server.abort();
+        assert!(checks.note(verdicts.recv().await.expect("a verdict")));
+        assert!(checks.health().is_empty());
+    }
+
+    fn frontend(check: Check) -> crate::model::Frontend {
+        crate::model::Frontend {
+            service: "n/web".into(),
+            address: IpAddr::from([198, 18, 1, 1]),
+            port: 80,
+            protocol: crate::model::Protocol::Tcp,
+            node_port: 30080,
+            source_ranges: Vec::new(),
+            check,
+            affinity: false,
+        }
+    }
+}

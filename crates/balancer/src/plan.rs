@@ -1,0 +1,221 @@
+//! What should be in the kernel, computed whole from the model and the nodes' health.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use forwarding::{Maglev, Member, RING_SIZE};
+
+use crate::model::{Check, Frontend, Model, Node};
+
+/// The nodes that passed each check at its last round.
+pub type Health = BTreeMap<Check, BTreeSet<String>>;
+
+/// The name of a node in the kernel: a packet mark.
+pub type Mark = u32;
+
+/// Everything that should be in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// Addresses that the balancer answers for.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Every node's mark and addresses.
+    pub nodes: BTreeMap<Mark, Vec<IpAddr>>,
+    /// The rings in use, by name.
+    pub rings: BTreeMap<String, Ring>,
+    /// Frontends with the name of their ring.
+    pub frontends: Vec<(Frontend, String)>,
+}
+
+/// Which node a hash leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// One mark per slot; empty where no node is left, so that connections are refused.
+    pub slots: Vec<Mark>,
+    /// Whether the hash is of the client's address alone, so that its connections stay together.
+    pub by_client: bool,
+}
+
+/// The plan for a model and the nodes' health.
+pub fn plan(model: &Model, health: &Health) -> Desired {
+    let marks = marks(&model.nodes);
+    let mut desired = Desired {
+        addresses: model
+            .frontends
+            .iter()
+            .map(|frontend| frontend.address)
+            .collect(),
+        nodes: model
+            .nodes
+            .iter()
+            .map(|n| (marks[n.name.as_str()], n.addresses.clone()))
+            .collect(),
+        ..Desired::default()
+    };
+    for frontend in &model.frontends {
+        let members = members(&model.nodes, frontend, health);
+        let name = ring_name(&members, frontend);
+        desired
+            .rings
+            .entry(name.clone())
+            .or_insert_with(|| ring(&members, &marks, frontend.affinity));
+        desired.frontends.push((frontend.clone(), name));
+    }
+    desired
+}
+
+/// The nodes that take a frontend's connections. If every proxy seems dead the checks are more likely at
+/// fault than all nodes, so all take part; a health-check node port is believed even then, for it says where
+/// the pods are.
+fn members<'a>(nodes: &'a [Node], frontend: &Frontend, health: &Health) -> Vec<&'a str> {
+    let family = |node: &&Node| {
+        node.addresses
+            .iter()
+            .any(|address| address.is_ipv4() == frontend.address.is_ipv4())
+    };
+    let all: Vec<&str> = nodes
+        .iter()
+        .filter(family)
+        .map(|node| node.name.as_str())
+        .collect();
+    let passed = health.get(&frontend.check);
+    let healthy: Vec<&str> = all
+        .iter()
+        .copied()
+        .filter(|name| passed.is_some_and(|set| set.contains(*name)))
+        .collect();
+    if healthy.is_empty() && frontend.check == Check::Proxy {
+        all
+    } else {
+        healthy
+    }
+}
+
+/// Rings belong to sets of nodes, not to Services: nearly all Services share one. The ring of all healthy
+/// nodes keeps its name when a node fails, so that only the slots of that node are written; others are
+/// named after their members.
+fn ring_name(members: &[&str], frontend: &Frontend) -> String {
+    let family = if frontend.address.is_ipv4() { 4 } else { 6 };
+    let key = if frontend.affinity { "client" } else { "flow" };
+    match frontend.check {
+        Check::Proxy => format!("ring-{key}{family}-healthy"),
+        Check::Port(_) => format!("ring-{key}{family}-{:08x}", fnv(&members.join(" "))),
+    }
+}
+
+fn ring(members: &[&str], marks: &BTreeMap<&str, Mark>, by_client: bool) -> Ring {
+    let list: Vec<Member<'_>> = members.iter().map(|name| Member::new(name)).collect();
+    let ring = Maglev::new(&list, RING_SIZE);
+    let mark = |slot: &u32| marks[members[*slot as usize]];
+    Ring {
+        slots: ring.slots().iter().map(mark).collect(),
+        by_client,
+    }
+}
+
+/// A mark for each node, from its name alone wherever no two collide, so that a restarted balancer gives
+/// the same.
+fn marks(nodes: &[Node]) -> BTreeMap<&str, Mark> {
+    let (mut marks, mut taken) = (BTreeMap::new(), BTreeSet::new());
+    for node in nodes {
+        let mut mark = fnv(&node.name).max(1);
+        while !taken.insert(mark) {
+            mark = mark.wrapping_add(1).max(1);
+        }
+        marks.insert(node.name.as_str(), mark);
+    }
+    marks
+}
+
+/// FNV-1a, 32 bits: short names for kernel objects, the same in every process.
+fn fnv(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Protocol;
+
+    fn model(check: Check) -> Model {
+        let node = |n: u8| Node {
+            name: format!("node-{n}"),
+            addresses: vec![IpAddr::from([198, 18, 0, 10 + n])],
+        };
+        let frontend = Frontend {
+            service: "n/web".into(),
+            address: IpAddr::from([198, 18, 1, 1]),
+            port: 80,
+            protocol: Protocol::Tcp,
+            node_port: 30080,
+            source_ranges: Vec::new(),
+            check,
+            affinity: false,
+        };
+        Model {
+            frontends: vec![frontend],
+            nodes: (1..=3).map(node).collect(),
+        }
+    }
+
+    fn healthy(check: Check, names: &[&str]) -> Health {
+        [(check, names.iter().map(|n| (*n).to_owned()).collect())].into()
+    }
+
+    fn shares(desired: &Desired) -> BTreeMap<Mark, usize> {
+        let mut shares = BTreeMap::new();
+        for mark in &desired.rings.values().next().expect("one ring").slots {
+            *shares.entry(*mark).or_default() += 1;
+        }
+        shares
+    }
+
+    #[test]
+    fn a_dead_node_gives_up_its_slots_and_few_others_move() {
+        let model = model(Check::Proxy);
+        let before = plan(
+            &model,
+            &healthy(Check::Proxy, &["node-1", "node-2", "node-3"]),
+        );
+        let after = plan(&model, &healthy(Check::Proxy, &["node-1", "node-3"]));
+        assert_eq!((shares(&before).len(), shares(&after).len()), (3, 2));
+        let dead = marks(&model.nodes)["node-2"];
+        let (ring, changed) = (
+            &before.rings["ring-flow4-healthy"],
+            &after.rings["ring-flow4-healthy"],
+        );
+        let moved = ring
+            .slots
+            .iter()
+            .zip(&changed.slots)
+            .filter(|(a, b)| **a != dead && a != b)
+            .count();
+        assert!(
+            moved * 100 < RING_SIZE,
+            "{moved} slots of living nodes moved"
+        );
+    }
+
+    #[test]
+    fn when_every_proxy_seems_dead_all_nodes_take_part_but_not_with_local_policy() {
+        assert_eq!(shares(&plan(&model(Check::Proxy), &Health::new())).len(), 3);
+        let local = plan(&model(Check::Port(31000)), &Health::new());
+        assert!(
+            local.rings.values().all(|ring| ring.slots.is_empty()),
+            "no pod, no node"
+        );
+    }
+
+    #[test]
+    fn only_nodes_with_pods_are_in_the_ring_of_a_local_service() {
+        let check = Check::Port(31000);
+        let desired = plan(&model(check), &healthy(check, &["node-2"]));
+        assert_eq!(shares(&desired).len(), 1);
+        assert_eq!(
+            desired,
+            plan(&model(check), &healthy(check, &["node-2"])),
+            "planned twice alike"
+        );
+    }
+}
