@@ -74,6 +74,22 @@ impl Embedded {
         Self::start(Disk::open(path.as_ref(), options.cache_bytes)?, options)
     }
 
+    /// A store on storage of the caller's own making, for tests of what storage does wrong.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    #[cfg(feature = "conformance")]
+    pub fn open_on(
+        backend: impl redb::StorageBackend,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        let mut builder = redb::Builder::new();
+        let created = builder
+            .set_cache_size(options.cache_bytes)
+            .create_with_backend(backend);
+        Self::start(Disk::with(Path::new("memory"), created)?, options)
+    }
+
     fn start(disk: Disk, options: Options) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let state = Writer::start(disk, options, queue)?;

@@ -4,6 +4,11 @@
 //! up to there. What remains at or below it is one row per key that was live then, so a later change of
 //! that key still finds the value it replaced.
 
+#[cfg(test)]
+mod tests;
+
+use redb::ReadableTable;
+
 use super::disk::{COMPACTED, DELETED, Problem, SWEPT, Tables, newest};
 
 /// How far history is forgotten, in promise and on disk.
@@ -17,7 +22,6 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn load(tables: &Tables<'_>) -> Result<Self, Problem> {
-        use redb::ReadableTable;
         let read = |name| {
             tables
                 .meta
@@ -100,7 +104,6 @@ fn useless(
     until: u64,
     rows: usize,
 ) -> Result<Vec<Useless>, Problem> {
-    use redb::ReadableTable;
     let mut found = Vec::new();
     for row in tables.log.range(from..=until)?.take(rows) {
         let (revision, row) = row?;

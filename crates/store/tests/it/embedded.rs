@@ -180,3 +180,25 @@ async fn old_history_goes_by_itself_and_the_file_stays_small() {
         "5 MB were written, 200 kB are kept, the file has {size} bytes"
     );
 }
+
+#[tokio::test]
+async fn history_on_disk_comes_in_bounded_batches_of_whole_transactions() {
+    const OPERATIONS: u64 = 300;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let store = Embedded::open(&path).unwrap();
+    let keys: Vec<_> = (0..OPERATIONS).map(|n| n.to_string()).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), "v")).collect();
+    for _ in 0..10 {
+        write(&store, &pairs).await;
+    }
+    store.close().await;
+
+    let store = Embedded::open(&path).unwrap();
+    let mut stream = store.watch(Bytes::new(), Revision(0)).await.unwrap();
+    let mut ends = Vec::new();
+    while ends.last() != Some(&(10 * OPERATIONS)) {
+        ends.push(stream.next().await.unwrap().unwrap().revision.0);
+    }
+    assert_eq!(ends, [600, 1200, 1800, 2400, 3000]);
+}

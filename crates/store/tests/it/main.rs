@@ -1,7 +1,12 @@
 //! The embedded store: the suite of the trait, and what is its own.
 
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+mod chance;
+mod crash;
 mod embedded;
+mod model;
+mod power_loss;
+mod workload;
 
 use std::sync::Arc;
 
