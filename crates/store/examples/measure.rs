@@ -2,6 +2,7 @@
 //!
 //! Objects of 2 KiB. "Alone" is one writer that waits for each write; "together" is many that share commits.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,10 +15,10 @@ const OBJECTS: usize = 10_000;
 #[tokio::main]
 async fn main() -> Result<(), StoreError> {
     let directory = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
-    let path =
-        std::path::Path::new(&directory).join(format!("measure-{}.redb", std::process::id()));
+    let path = Path::new(&directory).join(format!("measure-{}.redb", std::process::id()));
     let store = Embedded::open(&path)?;
     let result = measure(&store).await;
+    reopen(&path)?;
     store.close().await;
     let size = std::fs::metadata(&path).map_or(0, |file| file.len());
     println!("file: {} MiB", size >> 20);
@@ -116,6 +117,24 @@ async fn replay(store: &Embedded) -> Result<(), StoreError> {
     let rate = f64::from(u32::try_from(events).unwrap_or(u32::MAX)) / start.elapsed().as_secs_f64();
     println!("replay of {events}: {rate:.0} events/s");
     Ok(())
+}
+
+/// Opens what a crash would leave, which is the file as it is while it is in use.
+fn reopen(path: &Path) -> Result<(), StoreError> {
+    let copy = path.with_extension("copy");
+    let copied = std::fs::copy(path, &copy);
+    copied.map_err(|error| StoreError::Io {
+        path: copy.display().to_string(),
+        reason: error.to_string(),
+    })?;
+    let start = Instant::now();
+    let opened = Embedded::open(&copy);
+    println!(
+        "open after a crash: {:.0} ms",
+        milliseconds(start.elapsed())
+    );
+    let _ = std::fs::remove_file(&copy);
+    opened.map(drop)
 }
 
 fn milliseconds(duration: Duration) -> f64 {

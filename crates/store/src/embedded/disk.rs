@@ -1,5 +1,8 @@
 //! The redb file: its tables, how it is opened and closed, and what its errors mean to an operator.
 
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -82,6 +85,7 @@ pub(super) struct Disk {
 impl Disk {
     /// Opens or creates the file and makes sure that it is one of ours.
     pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        create(path).map_err(|error| Problem::from(DatabaseError::from(error)).tell(path))?;
         let created = Builder::new().set_cache_size(cache_bytes).create(path);
         Self::with(path, created)
     }
@@ -127,6 +131,23 @@ impl Disk {
             tracing::warn!(path = %self.path.display(), %error, "closing the store failed");
         }
     }
+}
+
+/// The file, for our eyes only because Secrets are in it, with its name on disk as well: an fsync of the
+/// file alone does not promise that its directory still knows it after a power loss (`fsync(2)`).
+fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    options.open(path)?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Creates the tables of a new file; checks the format of an old one.

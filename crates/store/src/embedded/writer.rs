@@ -148,7 +148,10 @@ impl Writer {
             Err(problem) => {
                 let error = problem.tell(self.disk.path());
                 tracing::error!(%error, "the store stops writing");
-                self.failed = Some(error.to_string());
+                self.failed = Some(match error {
+                    StoreError::Io { reason, .. } => reason,
+                    other => other.to_string(),
+                });
                 self.refuse(jobs);
             }
         }

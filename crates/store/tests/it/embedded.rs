@@ -1,5 +1,7 @@
 //! What only the embedded store promises: the file, revisions of its own, and its policy.
 
+use std::os::unix::fs::PermissionsExt;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use store::{
@@ -201,4 +203,45 @@ async fn history_on_disk_comes_in_bounded_batches_of_whole_transactions() {
         ends.push(stream.next().await.unwrap().unwrap().revision.0);
     }
     assert_eq!(ends, [600, 1200, 1800, 2400, 3000]);
+}
+
+#[tokio::test]
+async fn a_watcher_that_sleeps_too_long_is_told_to_start_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        keep_revisions: 500,
+        ..Options::default()
+    };
+    let store = Embedded::open_with(directory.path().join("s"), options).unwrap();
+    let mut asleep = store.watch(Bytes::new(), Revision(0)).await.unwrap();
+    let keys: Vec<_> = (0..500).map(|n| n.to_string()).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), "v")).collect();
+    // More than memory holds for watchers that keep up.
+    for _ in 0..20 {
+        write(&store, &pairs).await;
+    }
+    let told = asleep.next().await;
+    assert!(
+        matches!(told, Some(Err(StoreError::Compacted { .. }))),
+        "{told:?}"
+    );
+    assert!(asleep.next().await.is_none());
+}
+
+#[tokio::test]
+async fn dropping_the_store_ends_its_watches() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Embedded::open(directory.path().join("s")).unwrap();
+    let mut idle = store.watch(Bytes::new(), Revision(0)).await.unwrap();
+    drop(store);
+    assert!(matches!(idle.next().await, Some(Err(StoreError::Closed))));
+}
+
+#[tokio::test]
+async fn only_the_owner_can_read_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let _store = Embedded::open(&path).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
