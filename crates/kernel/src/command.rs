@@ -7,8 +7,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::Signal;
 
+use crate::NetNs;
 use crate::cgroup::{Cgroup, CgroupError};
 
 /// Steps for a child, on top of what [`Command`] offers.
@@ -21,6 +23,9 @@ pub trait CommandSteps {
     /// # Errors
     /// [`CgroupError::File`] when there is no such group.
     fn in_cgroup(&mut self, group: &Cgroup) -> Result<&mut Self, CgroupError>;
+
+    /// Starts the child inside `namespace`.
+    fn in_namespace(&mut self, namespace: &NetNs) -> &mut Self;
 
     /// Lets the child inherit `descriptor` under the same number (the rest of ours are closed on
     /// exec).
@@ -56,6 +61,13 @@ impl CommandSteps for Command {
         };
         // SAFETY: write(2) is async-signal-safe; the file was opened before the fork.
         Ok(unsafe { self.pre_exec(step) })
+    }
+
+    fn in_namespace(&mut self, namespace: &NetNs) -> &mut Self {
+        let namespace = namespace.clone();
+        let step = move || setns(&namespace, CloneFlags::CLONE_NEWNET).map_err(io::Error::from);
+        // SAFETY: setns(2) is a bare system call; the namespace was opened before the fork.
+        unsafe { self.pre_exec(step) }
     }
 
     fn inherit(&mut self, descriptor: OwnedFd) -> &mut Self {

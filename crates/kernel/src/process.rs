@@ -110,6 +110,12 @@ pub fn start_time(pid: u32) -> Option<u64> {
     start_time_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Whether the calling process may do what only root may.
+#[must_use]
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 /// How many threads this process has.
 #[must_use]
 pub fn thread_count() -> usize {
