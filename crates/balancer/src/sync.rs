@@ -189,3 +189,6 @@ fn operations(held: &Contents, wanted: &Contents) -> Vec<Operation> {
     deletions.extend(additions);
     deletions
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The real kernel, in a namespace of the test's own.
+
+use std::path::PathBuf;
+
+use kernel::NetNs;
+
+use super::*;
+use crate::model::{Check, Frontend, Model, Node, Protocol};
+use crate::plan::{Health, plan};
+
+/// A namespace with a link `lan0` that ends with the test.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("fairway-balancer-{name}-{}", std::process::id()));
+        NetNs::create(&path).expect("tests that make namespaces run as root");
+        Self(path)
+    }
+
+    /// Runs in the namespace, on a runtime of its own.
+    fn run<T: Send>(&self, work: impl AsyncFnOnce() -> T + Send) -> T {
+        let namespace = NetNs::open(&self.0).expect("just made");
+        let runtime = || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+        };
+        namespace
+            .run(|| runtime().expect("a runtime").block_on(work()))
+            .expect("a thread of its own")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = NetNs::delete(&self.0);
+    }
+}
+
+fn desired(nodes: u8, frontends: u16) -> Desired {
+    let node = |n: u8| Node {
+        name: format!("node-{n}"),
+        addresses: vec![
+            IpAddr::from([198, 18, 0, 10 + n]),
+            "fd46::11".parse().expect("an address"),
+        ],
+    };
+    let frontend = |port: u16| Frontend {
+        service: format!("n/web-{port}"),
+        address: if port.is_multiple_of(2) {
+            IpAddr::from([198, 18, 1, 1])
+        } else {
+            "fd46:1::1".parse().expect("an address")
+        },
+        port,
+        protocol: Protocol::Tcp,
+        node_port: 30000 + port,
+        source_ranges: vec!["198.18.0.0/16".parse().expect("a range")]
+            .into_iter()
+            .filter(|_| port.is_multiple_of(2))
+            .collect(),
+        check: Check::Proxy,
+        affinity: port.is_multiple_of(3),
+    };
+    let model = Model {
+        frontends: (0..frontends).map(|n| frontend(n + 1)).collect(),
+        nodes: (1..=nodes).map(node).collect(),
+    };
+    plan(&model, &Health::new())
+}
+
+async fn add_link() {
+    let netlink = Netlink::here().expect("netlink");
+    netlink.add_bridge("lan0").await.expect("a link");
+    let link = netlink.link("lan0").await.expect("just made");
+    netlink.set_up(link.index, true).await.expect("up");
+    let own = "198.18.0.3/24".parse().expect("an address");
+    netlink
+        .set_address(link.index, own)
+        .await
+        .expect("an address");
+}
+
+#[test]
+fn a_restarted_balancer_adopts_rules_and_addresses_and_changes_nothing() {
+    let own = vec![IpAddr::from([198, 18, 0, 3])];
+    Place::new("adopt").run(async || {
+        add_link().await;
+        let wanted = desired(3, 4);
+        let mut first = Kernel::adopt("lan0", own.clone())
+            .await
+            .expect("an empty place");
+        first.apply(&wanted).await.expect("applied");
+        let second = Kernel::adopt("lan0", own.clone()).await.expect("adopted");
+        assert_eq!(second.addresses, wanted.addresses);
+        let difference = operations(&second.contents, &rules::contents(&wanted));
+        assert!(
+            difference.is_empty(),
+            "{} operations, first {:?}",
+            difference.len(),
+            difference[0]
+        );
+    });
+}
+
+#[test]
+fn losing_a_node_writes_little_more_than_its_slots() {
+    let own = vec![IpAddr::from([198, 18, 0, 3])];
+    Place::new("lose").run(async || {
+        add_link().await;
+        let mut kernel = Kernel::adopt("lan0", own).await.expect("an empty place");
+        kernel.apply(&desired(4, 1)).await.expect("applied");
+        let after = desired(3, 1);
+        let changed = operations(&kernel.contents, &rules::contents(&after)).len();
+        let share = 2 * forwarding::RING_SIZE / 4;
+        assert!(
+            changed < share + share / 10,
+            "{changed} operations for {share} slots written"
+        );
+        kernel.apply(&after).await.expect("applied");
+        kernel.apply(&Desired::default()).await.expect("emptied");
+        assert!(kernel.addresses.is_empty());
+    });
+}
