@@ -17,15 +17,18 @@ mod caches;
 pub mod config;
 mod context;
 mod deployment;
+mod endpoint_slices;
 mod error;
 mod key;
 pub mod load_balancer;
 mod owner;
 mod pods;
+mod quantity;
 mod queue;
 mod recorder;
 mod replica_set;
 mod selector;
+mod services;
 mod time;
 mod write;
 
@@ -76,6 +79,9 @@ fn start(context: &Context, tasks: &mut JoinSet<()>) {
     };
     start("deployment-controller", |context| {
         deployment::run(context).boxed()
+    });
+    start("endpointslice-controller", |context| {
+        endpoint_slices::run(context).boxed()
     });
     start("replicaset-controller", |context| {
         replica_set::run(context).boxed()
