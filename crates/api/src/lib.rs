@@ -10,6 +10,7 @@ pub mod age;
 pub mod field;
 pub mod metadata;
 pub mod names;
+pub mod patch;
 mod plain;
 pub mod printer;
 pub mod protobuf;

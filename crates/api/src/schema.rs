@@ -14,12 +14,17 @@ mod request;
 mod scan;
 pub mod table;
 pub mod time;
-mod yaml;
+mod unstructured;
+pub(crate) mod yaml;
 
 pub(crate) use base64::encode as encode_bytes;
 pub use canonical::normalise;
 pub use print::go_json;
-pub use request::{Decoded, Format, Kind, Validation, decode, decode_delete_options, decode_value};
+pub(crate) use read::{any, any_noting_repeated};
+pub use request::{Decoded, Format, Kind, Validation, decode, decode_delete_options};
+pub(crate) use request::{decode_patched, not_registered_text};
+pub(crate) use scan::check as check_json;
+pub(crate) use unstructured::convert;
 
 #[cfg(test)]
 mod tests;

@@ -41,7 +41,7 @@ fn check(text: &[u8]) -> Result<(), usize> {
         match byte {
             b'\n' | b'\r' => {}
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => {
-                in_quantum = (in_quantum + 1) % 4
+                in_quantum = (in_quantum + 1) % 4;
             }
             b'=' if in_quantum >= 2 => return check_padding(text, at, in_quantum),
             _ => return Err(at),

@@ -8,11 +8,26 @@ use super::table::{Definition, Type, definition};
 
 /// One line of JSON with struct fields in Go's order, map keys sorted and HTML's characters escaped.
 pub fn go_json(definition_name: &str, object: &Value) -> String {
-    let mut out = String::new();
     match definition(definition_name) {
-        Some(known) => print_struct(known, object, &mut out),
-        None => print_any(object, &mut out),
+        Some(known) => go_json_value(known, object, None),
+        None => go_json_untyped(object),
     }
+}
+
+/// A tree over the members of a value: where it has a part, that part's keys are printed sorted.
+pub(crate) trait Members {
+    /// The tree below a member.
+    fn member(&self, name: &str) -> Option<&dyn Members>;
+}
+
+/// As [`go_json`], with parts that are printed as maps.
+pub(crate) fn go_json_value(
+    known: &'static Definition,
+    object: &Value,
+    sorted: Option<&dyn Members>,
+) -> String {
+    let mut out = String::new();
+    print_struct(known, object, sorted, &mut out);
     out
 }
 
@@ -97,24 +112,42 @@ fn is_printable(char: char) -> bool {
     !hidden
 }
 
-fn print_struct(known: &Definition, value: &Value, out: &mut String) {
+fn print_struct(
+    known: &'static Definition,
+    value: &Value,
+    tree: Option<&dyn Members>,
+    out: &mut String,
+) {
     let Value::Object(map) = value else {
         return print_any(value, out);
     };
-    let declared = known
-        .fields()
-        .filter_map(|field| Some((field.name, Some(&field.ty), map.get(field.name)?)));
-    let others = sorted(map).filter(|(key, _)| known.field(key).is_none());
-    let others = others.map(|(key, value)| (key.as_str(), None, value));
-    print_members(declared.chain(others), out);
+    let mut members: Vec<Member<'_>> = Vec::with_capacity(map.len());
+    if tree.is_some() {
+        members.extend(sorted(map).map(|(key, value)| {
+            let ty = known.field(key).map(|field| &field.ty);
+            (key.as_str(), ty, value)
+        }));
+    } else {
+        let declared = known.fields().filter_map(|field| {
+            let value = map.get(field.name)?;
+            Some((field.name, Some(&field.ty), value))
+        });
+        members.extend(declared);
+        let others = sorted(map).filter(|(key, _)| known.field(key).is_none());
+        members.extend(others.map(|(key, value)| (key.as_str(), None, value)));
+    }
+    print_members(members.into_iter(), tree, out);
 }
 
-fn print_typed(ty: &Type, value: &Value, out: &mut String) {
+/// A member's name, its type where it has one, and its value.
+type Member<'v> = (&'v str, Option<&'static Type>, &'v Value);
+
+fn print_typed(ty: &'static Type, value: &Value, tree: Option<&dyn Members>, out: &mut String) {
     match (ty, value) {
-        (Type::Pointer(inner), _) => print_typed(inner, value, out),
+        (Type::Pointer(inner), _) => print_typed(inner, value, tree, out),
         (Type::Struct(_), Value::Object(_)) => {
             if let Some(known) = ty.definition() {
-                print_struct(known, value, out);
+                print_struct(known, value, tree, out);
             }
         }
         (Type::List(element, _), Value::Array(items)) => {
@@ -123,20 +156,22 @@ fn print_typed(ty: &Type, value: &Value, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                print_typed(element, item, out);
+                let below = tree.and_then(|tree| tree.member(&index.to_string()));
+                print_typed(element, item, below, out);
             }
             out.push(']');
         }
         (Type::Map(element, _), Value::Object(map)) => {
             let members = sorted(map).map(|(key, value)| (key.as_str(), Some(&**element), value));
-            print_members(members, out);
+            print_members(members, tree, out);
         }
         _ => print_any(value, out),
     }
 }
 
 fn print_members<'v>(
-    members: impl Iterator<Item = (&'v str, Option<&'v Type>, &'v Value)>,
+    members: impl Iterator<Item = Member<'v>>,
+    tree: Option<&dyn Members>,
     out: &mut String,
 ) {
     out.push('{');
@@ -147,7 +182,7 @@ fn print_members<'v>(
         print_string(key, out);
         out.push(':');
         match ty {
-            Some(ty) => print_typed(ty, value, out),
+            Some(ty) => print_typed(ty, value, tree.and_then(|tree| tree.member(key)), out),
             None => print_any(value, out),
         }
     }
@@ -170,6 +205,7 @@ fn print_any(value: &Value, out: &mut String) {
         Value::Object(map) => {
             print_members(
                 sorted(map).map(|(key, value)| (key.as_str(), None, value)),
+                None,
                 out,
             );
         }

@@ -5,6 +5,19 @@ use serde_json::{Map, Number, Value};
 /// How deep a value without a schema may be nested; deeper levels read as null.
 const MAX_DEPTH: usize = 200;
 
+/// Reads any JSON.
+pub(crate) fn any(text: &[u8]) -> Value {
+    Reader::new(text).any()
+}
+
+/// Reads any JSON, and names the fields that occur twice: `duplicate field "a.b[0].c"`.
+pub(crate) fn any_noting_repeated(text: &[u8]) -> (Value, Vec<String>) {
+    let mut repeated = Vec::new();
+    let value =
+        Reader::new(text).any_within(MAX_DEPTH, &mut String::new(), &mut Some(&mut repeated));
+    (value, repeated)
+}
+
 /// A place in a well-formed JSON text.
 pub(super) struct Reader<'t> {
     text: &'t [u8],
@@ -99,31 +112,32 @@ impl<'t> Reader<'t> {
 
     /// Any value.
     pub(super) fn any(&mut self) -> Value {
-        self.any_within(MAX_DEPTH)
+        self.any_within(MAX_DEPTH, &mut String::new(), &mut None)
     }
 
-    fn any_within(&mut self, depth: usize) -> Value {
+    /// Any value that stands at a path, with a note of repeated fields where they are wanted.
+    fn any_within(
+        &mut self,
+        depth: usize,
+        path: &mut String,
+        repeated: &mut Option<&mut Vec<String>>,
+    ) -> Value {
         match self.start() {
             Start::Object | Start::Array if depth == 0 => {
                 self.skip();
                 Value::Null
             }
-            Start::Object => {
-                let mut map = Map::new();
-                let mut inside = self.enter();
-                while inside {
-                    let key = self.key();
-                    let value = self.any_within(depth - 1);
-                    map.insert(key, value);
-                    inside = self.more();
-                }
-                map.into()
-            }
+            Start::Object => self.any_object(depth, path, repeated),
             Start::Array => {
                 let mut items = Vec::new();
                 let mut inside = self.enter();
+                let length = path.len();
                 while inside {
-                    items.push(self.any_within(depth - 1));
+                    if repeated.is_some() {
+                        path.push_str(&format!("[{}]", items.len()));
+                    }
+                    items.push(self.any_within(depth - 1, path, repeated));
+                    path.truncate(length);
                     inside = self.more();
                 }
                 items.into()
@@ -136,6 +150,35 @@ impl<'t> Reader<'t> {
                 Value::Null
             }
         }
+    }
+
+    fn any_object(
+        &mut self,
+        depth: usize,
+        path: &mut String,
+        repeated: &mut Option<&mut Vec<String>>,
+    ) -> Value {
+        let mut map = Map::new();
+        let mut inside = self.enter();
+        let length = path.len();
+        while inside {
+            let key = self.key();
+            if let Some(repeated) = repeated {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(&key);
+                let text = format!("duplicate field {}", super::print::go_quote(path));
+                if map.contains_key(&key) && !repeated.contains(&text) {
+                    repeated.push(text);
+                }
+            }
+            let value = self.any_within(depth - 1, path, repeated);
+            path.truncate(length);
+            map.insert(key, value);
+            inside = self.more();
+        }
+        map.into()
     }
 
     fn skip(&mut self) {

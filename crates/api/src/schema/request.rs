@@ -91,17 +91,19 @@ pub fn decode(
     }
 }
 
-/// Decodes a value that is in memory already, a patched object for instance. The error is the decoder's
-/// own text.
-pub fn decode_value(
+/// Decodes the JSON of a patched object; errors are the decoder's own texts. Gives the object and what is
+/// unknown in it, when asked to look.
+pub(crate) fn decode_patched(
     kind: &Kind<'_>,
-    value: &Value,
-    validation: Validation,
-) -> Result<Decoded, String> {
-    let known = definition(kind.definition).ok_or_else(|| not_registered(kind.kind, kind))?;
-    let text = serde_json::to_vec(value).map_err(|error| error.to_string())?;
-    let (map, problems) = typed::decode(known, &text, validation != Validation::Ignore)?;
-    finish(kind, map, problems, validation)
+    json: &[u8],
+    strict: bool,
+) -> Result<(Value, Vec<String>), String> {
+    let meta = Meta::find(json, kind)?;
+    let known = meta.definition(json)?;
+    let (map, problems) = typed::decode(known, json, strict)?;
+    meta.check_conversion(known, kind)?;
+    let decoded = finish(kind, map, problems, Validation::Warn)?;
+    Ok((decoded.object, decoded.warnings))
 }
 
 /// Decodes the body of a DELETE request.
@@ -337,10 +339,6 @@ fn split_version(api_version: &str) -> Result<(String, String), String> {
         (Some(group), Some(version), None) => Ok((group.to_owned(), version.to_owned())),
         _ => Err(format!("unexpected GroupVersion string: {api_version}")),
     }
-}
-
-fn not_registered(kind: &str, expected: &Kind<'_>) -> String {
-    not_registered_text(kind, &expected.api_version())
 }
 
 pub(crate) fn not_registered_text(kind: &str, api_version: &str) -> String {

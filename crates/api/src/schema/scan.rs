@@ -7,7 +7,7 @@
 const MAX_DEPTH: usize = 10_000;
 
 /// Why a text is not JSON, or `Ok`.
-pub fn check(text: &[u8]) -> Result<(), String> {
+pub(crate) fn check(text: &[u8]) -> Result<(), String> {
     let mut scanner = Scanner {
         text,
         at: 0,
