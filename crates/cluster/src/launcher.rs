@@ -135,6 +135,8 @@ impl Running {
         self.stop.send(true).ok();
         while self.supervisors.join_next().await.is_some() {}
         drop(self.gatekeeper);
+        // Told to end by a `down`: that one knows whether the data stays.
+        let keep_data = keep_data || self.place.down_marker().exists();
         teardown::undo(&self.place, keep_data).await
     }
 }

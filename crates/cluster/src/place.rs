@@ -115,6 +115,11 @@ impl Place {
         self.run_dir().join("journal")
     }
 
+    /// Says that a `down` is under way, which decides about the data itself.
+    pub(crate) fn down_marker(&self) -> PathBuf {
+        self.run_dir().join("down")
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.run_dir().join("cluster.json")
     }

@@ -104,10 +104,12 @@ fn end_launcher(place: &Place, signal: Signal) -> Result<(), Error> {
     let Some(launcher) = launcher.filter(|launcher| launcher.pid != std::process::id()) else {
         return Ok(());
     };
+    let failed = |error| Error::file("end the launcher of", place.data_dir())(error);
     match Pidfd::open(launcher.pid) {
-        Ok(held) if launcher.runs() => held
-            .signal(signal)
-            .map_err(Error::file("end the launcher of", place.data_dir())),
+        Ok(held) if launcher.runs() => {
+            std::fs::write(place.down_marker(), "").map_err(failed)?;
+            held.signal(signal).map_err(failed)
+        }
         _ => Ok(()),
     }
 }
