@@ -7,7 +7,11 @@
 //! **Invariant:** validating an object needs nothing but the object and its predecessor.
 
 pub mod age;
+pub mod allocator;
+pub mod endpoint_slice;
+pub mod endpoints;
 pub mod field;
+pub mod ip_address;
 pub mod metadata;
 pub mod names;
 pub mod patch;
@@ -18,5 +22,7 @@ pub mod resource;
 pub mod resources;
 pub mod schema;
 pub mod selector;
+pub mod service;
+pub mod service_cidr;
 pub mod status;
 pub mod validation;

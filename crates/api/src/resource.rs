@@ -106,6 +106,10 @@ pub struct Rules {
     pub name: NameRule,
     /// Whether `metadata.generation` counts spec changes.
     pub has_generation: bool,
+    /// Whether `metadata.generateName` gets random characters; otherwise it is the name as it stands.
+    pub random_names: bool,
+    /// A Warning header for every request, even one that reads.
+    pub deprecation: Option<&'static str>,
 }
 
 impl Default for Rules {
@@ -116,6 +120,8 @@ impl Default for Rules {
             delete_returns_object: false,
             name: NameRule::Subdomain,
             has_generation: false,
+            random_names: true,
+            deprecation: None,
         }
     }
 }

@@ -1,7 +1,12 @@
 //! The list of served kinds. A further kind is one more entry here.
 
+use crate::endpoint_slice::EndpointSlice;
+use crate::endpoints::Endpoints;
+use crate::ip_address::IpAddress;
 use crate::plain::Plain;
 use crate::resource::{ALL_VERBS, Resource, Subresource, Verb};
+use crate::service::Service;
+use crate::service_cidr::ServiceCidr;
 
 /// Every served kind, in discovery's order: by group, then by plural name.
 pub fn all() -> &'static [Resource] {
@@ -86,6 +91,7 @@ static RESOURCES: &[Resource] = &[
         singular: "endpoints",
         short_names: &["ep"],
         definition: "io.k8s.api.core.v1.Endpoints",
+        strategy: &Endpoints,
         ..NAMESPACED
     },
     Resource {
@@ -167,6 +173,7 @@ static RESOURCES: &[Resource] = &[
             STATUS,
         ],
         definition: "io.k8s.api.core.v1.Service",
+        strategy: &Service,
         ..NAMESPACED
     },
     Resource {
@@ -198,6 +205,7 @@ static RESOURCES: &[Resource] = &[
         singular: "ipaddress",
         short_names: &["ip"],
         definition: "io.k8s.api.networking.v1.IPAddress",
+        strategy: &IpAddress,
         ..CLUSTER
     },
     Resource {
@@ -207,6 +215,7 @@ static RESOURCES: &[Resource] = &[
         singular: "servicecidr",
         subresources: &[STATUS],
         definition: "io.k8s.api.networking.v1.ServiceCIDR",
+        strategy: &ServiceCidr,
         ..CLUSTER
     },
     Resource {
@@ -223,6 +232,7 @@ static RESOURCES: &[Resource] = &[
         plural: "endpointslices",
         singular: "endpointslice",
         definition: "io.k8s.api.discovery.v1.EndpointSlice",
+        strategy: &EndpointSlice,
         ..NAMESPACED
     },
 ];
