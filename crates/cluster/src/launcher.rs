@@ -214,6 +214,7 @@ impl Start {
     /// Everything before the first role: checks, folders, the journal, the LAN.
     async fn prepare(&self, here: &Netlink) -> Result<network::LanReady, Error> {
         let layout = &self.layout;
+        network::loopback_up(here).await?;
         if network::is_mounted(&layout.lan.namespace) {
             self.check_same_settings()?;
         } else {

@@ -45,7 +45,7 @@ pub(crate) fn note(layout: &Layout, journal: &mut Journal) -> Result<(), Error> 
 pub(crate) async fn lan(lan: &Lan) -> Result<LanReady, Error> {
     let found = namespace(&lan.namespace, &lan.sysctls).await?;
     let netlink = Netlink::in_namespace(&found.namespace)?;
-    netlink.set_up(LOOPBACK, true).await?;
+    loopback_up(&netlink).await?;
     if netlink.find_link(BRIDGE).await?.is_none() {
         netlink.add_bridge(BRIDGE).await?;
     }
@@ -75,7 +75,7 @@ pub(crate) async fn members(ready: &LanReady, members: &[Member]) -> Result<Vec<
 pub(crate) async fn member(ready: &LanReady, member: &Member) -> Result<bool, Error> {
     let found = namespace(&member.namespace, &member.sysctls).await?;
     let netlink = Netlink::in_namespace(&found.namespace)?;
-    netlink.set_up(LOOPBACK, true).await?;
+    loopback_up(&netlink).await?;
     if found.fresh || netlink.find_link(LINK).await?.is_none() {
         let far = VethEnd {
             mac: Some(member.mac),
@@ -101,7 +101,6 @@ pub(crate) async fn member(ready: &LanReady, member: &Member) -> Result<bool, Er
 
 /// Makes the host's link to the LAN, in the namespace that the launcher runs in.
 pub(crate) async fn host(ready: &LanReady, here: &Netlink, host: &Host) -> Result<(), Error> {
-    here.set_up(LOOPBACK, true).await?;
     if ready.fresh || here.find_link(&host.link).await?.is_none() {
         // One from before leads to a LAN that is gone.
         here.delete_link(&host.link).await?;
@@ -124,6 +123,11 @@ pub(crate) async fn host(ready: &LanReady, here: &Netlink, host: &Host) -> Resul
         here.set_route(&Route::on_link(*range, link)).await?;
     }
     Ok(())
+}
+
+/// Takes the loopback up, which a host that is itself a namespace may not have done.
+pub(crate) async fn loopback_up(netlink: &Netlink) -> Result<(), Error> {
+    Ok(netlink.set_up(LOOPBACK, true).await?)
 }
 
 /// Puts a port on the bridge whose other end is `far` inside `namespace`.
