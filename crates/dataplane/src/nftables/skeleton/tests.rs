@@ -1,0 +1,44 @@
+use super::*;
+
+#[test]
+fn a_group_reads_like_this() {
+    let expected = "\
+\tchain n3 {
+\t\tdnat ip to ip daddr . meta l4proto . th dport . numgen random mod 3 map @slots4
+\t\tdnat ip6 to ip6 daddr . meta l4proto . th dport . numgen random mod 3 map @slots6
+\t}
+\tchain n3-masquerade {
+\t\tmeta mark set meta mark | 0x00004000
+\t\tgoto n3
+\t}
+\tchain n3-outsiders {
+\t\tdnat ip to ip daddr . meta l4proto . th dport . numgen random mod 3 map @outsider-slots4
+\t\tdnat ip6 to ip6 daddr . meta l4proto . th dport . numgen random mod 3 map @outsider-slots6
+\t}
+\tchain n3-unless-local {
+\t\tip saddr @local4 goto n3
+\t\tip6 saddr @local6 goto n3
+\t\tgoto n3-masquerade
+\t}
+\tchain n3-external-local {
+\t\tip saddr @local4 goto n3
+\t\tip6 saddr @local6 goto n3
+\t\tfib saddr type local goto n3-masquerade
+\t\tip daddr . meta l4proto . th dport vmap @outsiders4
+\t\tip6 daddr . meta l4proto . th dport vmap @outsiders6
+\t}
+";
+    assert_eq!(Group::new(3, None).chains(), expected);
+}
+
+#[test]
+fn no_chain_belongs_to_a_service() {
+    let count = table().matches("\tchain ").count();
+    assert_eq!(count, 1 + 3 + READY_MADE * 5);
+}
+
+#[test]
+fn the_version_follows_the_text() {
+    assert_eq!(version(), version());
+    assert_ne!(version_of("chain a { }"), version_of("chain b { }"));
+}
