@@ -26,14 +26,28 @@ pub struct Frontend {
     pub port: u16,
     /// Of the port.
     pub protocol: Protocol,
-    /// The same port on every node.
-    pub node_port: u16,
+    /// How its packets get to a node.
+    pub way: Way,
     /// Who may dial; empty is everybody. Checked here because the client's address is lost afterwards.
     pub source_ranges: Vec<IpNet>,
     /// How a node shows that it takes connections.
     pub check: Check,
     /// Whether a client's connections stay together on one node.
     pub affinity: bool,
+}
+
+/// How a frontend's packets get to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Destination and source are rewritten, to this port of the node and to the balancer's own address.
+    /// Works with every proxy on every network; the client's address is lost.
+    Translate {
+        /// The Service's port on every node.
+        node_port: u16,
+    },
+    /// The packet goes to the node as it is, and the answer straight to the client. The node's proxy captures
+    /// the load balancer's address. Needs one layer-2 network.
+    HandOver,
 }
 
 /// How a node shows that it takes connections of a Service.

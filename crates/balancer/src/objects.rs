@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Node as NodeObject, Service, ServicePort, ServiceSpec};
 
-use crate::model::{Check, Frontend, Model, Node, Protocol};
+use crate::model::{Check, Frontend, Model, Node, Protocol, Way};
 
 const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 const LEAVING: &str = "ToBeDeletedByClusterAutoscaler";
@@ -65,15 +65,6 @@ fn frontend(
     spec: &ServiceSpec,
     port: &ServicePort,
 ) -> Option<Frontend> {
-    let node_port = port.node_port.filter(|number| *number > 0);
-    let Some(node_port) = node_port else {
-        tracing::warn!(
-            service,
-            port = port.port,
-            "has no node port: this balancer cannot serve it; set spec.allocateLoadBalancerNodePorts to true"
-        );
-        return None;
-    };
     Some(Frontend {
         service: service.to_owned(),
         address,
@@ -83,11 +74,29 @@ fn frontend(
             Some("SCTP") => Protocol::Sctp,
             _ => Protocol::Tcp,
         },
-        node_port: u16::try_from(node_port).ok()?,
+        way: way(spec, port),
         source_ranges: source_ranges(spec, address),
         check: check(spec),
-        affinity: spec.session_affinity.as_deref() == Some("ClientIP"),
+        affinity: has_affinity(spec),
     })
+}
+
+/// Packets are handed over where the client's address means something to the node, or where there is no
+/// port to translate to.
+fn way(spec: &ServiceSpec, port: &ServicePort) -> Way {
+    let node_port = port.node_port.and_then(|port| u16::try_from(port).ok());
+    match node_port.filter(|port| *port > 0) {
+        Some(node_port) if !is_local(spec) && !has_affinity(spec) => Way::Translate { node_port },
+        _ => Way::HandOver,
+    }
+}
+
+fn is_local(spec: &ServiceSpec) -> bool {
+    spec.external_traffic_policy.as_deref() == Some("Local")
+}
+
+fn has_affinity(spec: &ServiceSpec) -> bool {
+    spec.session_affinity.as_deref() == Some("ClientIP")
 }
 
 /// The ranges of the address' family; none if one of them is everybody, or if all are of the other family
@@ -110,11 +119,10 @@ fn source_ranges(spec: &ServiceSpec, address: IpAddr) -> Vec<IpNet> {
 }
 
 fn check(spec: &ServiceSpec) -> Check {
-    let local = spec.external_traffic_policy.as_deref() == Some("Local");
     let port = spec
         .health_check_node_port
         .and_then(|port| u16::try_from(port).ok());
-    match port.filter(|port| local && *port > 0) {
+    match port.filter(|port| is_local(spec) && *port > 0) {
         Some(port) => Check::Port(port),
         None => Check::Proxy,
     }
@@ -179,8 +187,8 @@ mod tests {
         let ports = json!([{"port": 80, "nodePort": 30080, "protocol": "UDP"}]);
         let found = one(&json!({"type": "LoadBalancer", "ports": ports})).expect("one");
         assert_eq!(
-            (found.port, found.node_port, found.protocol),
-            (80, 30080, Protocol::Udp)
+            (found.port, found.way, found.protocol),
+            (80, Way::Translate { node_port: 30080 }, Protocol::Udp)
         );
         assert_eq!(
             (found.service.as_str(), found.check),
@@ -189,9 +197,20 @@ mod tests {
         for not_ours in [
             json!({"type": "NodePort", "ports": ports}),
             json!({"type": "LoadBalancer", "loadBalancerClass": "x.example/y", "ports": ports}),
-            json!({"type": "LoadBalancer", "ports": [{"port": 80}]}),
         ] {
             assert_eq!(one(&not_ours), None, "{not_ours}");
+        }
+    }
+
+    #[test]
+    fn packets_are_handed_over_where_the_clients_address_matters() {
+        let ports = json!([{"port": 80, "nodePort": 30080}]);
+        for spec in [
+            json!({"type": "LoadBalancer", "ports": ports, "externalTrafficPolicy": "Local"}),
+            json!({"type": "LoadBalancer", "ports": ports, "sessionAffinity": "ClientIP"}),
+            json!({"type": "LoadBalancer", "ports": [{"port": 80}]}),
+        ] {
+            assert_eq!(one(&spec).expect("one").way, Way::HandOver, "{spec}");
         }
     }
 

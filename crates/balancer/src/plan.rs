@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use forwarding::{Maglev, Member, RING_SIZE};
 
-use crate::model::{Check, Frontend, Model, Node};
+use crate::model::{Check, Frontend, Model, Node, Protocol, Way};
 
 /// The nodes that passed each check at its last round.
 pub type Health = BTreeMap<Check, BTreeSet<String>>;
@@ -20,6 +20,17 @@ pub struct Desired {
     pub addresses: BTreeSet<IpAddr>,
     /// Every node's mark and addresses.
     pub nodes: BTreeMap<Mark, Vec<IpAddr>>,
+    /// The nodes that live: connections that were handed to them stay.
+    pub live: BTreeSet<Mark>,
+    /// What is translated.
+    pub translated: Spread,
+    /// What is handed over.
+    pub handed_over: Spread,
+}
+
+/// Frontends, and the rings that spread their connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spread {
     /// The rings in use, by name.
     pub rings: BTreeMap<String, Ring>,
     /// Frontends with the name of their ring.
@@ -29,10 +40,23 @@ pub struct Desired {
 /// Which node a hash leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
-    /// One mark per slot; empty where no node is left, so that connections are refused.
+    /// One mark per slot; empty where no node is left.
     pub slots: Vec<Mark>,
-    /// Whether the hash is of the client's address alone, so that its connections stay together.
-    pub by_client: bool,
+    /// What is hashed.
+    pub key: RingKey,
+    /// Whether the packets are IPv4.
+    pub ipv4: bool,
+}
+
+/// What of a packet decides its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingKey {
+    /// The client's address and port: every connection for itself.
+    Connection,
+    /// The client's address: all its connections stay together.
+    Client,
+    /// Both addresses: later fragments of a datagram have no ports.
+    Pair,
 }
 
 /// The plan for a model and the nodes' health.
@@ -49,18 +73,34 @@ pub fn plan(model: &Model, health: &Health) -> Desired {
             .iter()
             .map(|n| (marks[n.name.as_str()], n.addresses.clone()))
             .collect(),
+        live: live(&model.nodes, health)
+            .iter()
+            .map(|name| marks[name])
+            .collect(),
         ..Desired::default()
     };
     for frontend in &model.frontends {
         let members = members(&model.nodes, frontend, health);
+        let spread = match frontend.way {
+            Way::Translate { .. } => &mut desired.translated,
+            Way::HandOver => &mut desired.handed_over,
+        };
         let name = ring_name(&members, frontend);
-        desired
+        spread
             .rings
             .entry(name.clone())
-            .or_insert_with(|| ring(&members, &marks, frontend.affinity));
-        desired.frontends.push((frontend.clone(), name));
+            .or_insert_with(|| ring(&members, &marks, frontend));
+        spread.frontends.push((frontend.clone(), name));
     }
     desired
+}
+
+/// Nodes that pass any check; all, if every check fails (see [`members`]).
+fn live<'a>(nodes: &'a [Node], health: &Health) -> Vec<&'a str> {
+    let all: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    let passes = |name: &&str| health.values().any(|passed| passed.contains(*name));
+    let living: Vec<&str> = all.iter().copied().filter(|name| passes(name)).collect();
+    if living.is_empty() { all } else { living }
 }
 
 /// The nodes that take a frontend's connections. If every proxy seems dead the checks are more likely at
@@ -95,20 +135,34 @@ fn members<'a>(nodes: &'a [Node], frontend: &Frontend, health: &Health) -> Vec<&
 /// named after their members.
 fn ring_name(members: &[&str], frontend: &Frontend) -> String {
     let family = if frontend.address.is_ipv4() { 4 } else { 6 };
-    let key = if frontend.affinity { "client" } else { "flow" };
+    let key = match ring_key(frontend) {
+        RingKey::Connection => "connection",
+        RingKey::Client => "client",
+        RingKey::Pair => "pair",
+    };
     match frontend.check {
-        Check::Proxy => format!("ring-{key}{family}-healthy"),
-        Check::Port(_) => format!("ring-{key}{family}-{:08x}", fnv(&members.join(" "))),
+        Check::Proxy => format!("ring{family}-{key}-healthy"),
+        Check::Port(_) => format!("ring{family}-{key}-{:08x}", fnv(&members.join(" "))),
     }
 }
 
-fn ring(members: &[&str], marks: &BTreeMap<&str, Mark>, by_client: bool) -> Ring {
+fn ring_key(frontend: &Frontend) -> RingKey {
+    match frontend.way {
+        Way::HandOver if frontend.affinity => RingKey::Client,
+        Way::HandOver if frontend.protocol == Protocol::Udp => RingKey::Pair,
+        _ => RingKey::Connection,
+    }
+}
+
+fn ring(members: &[&str], marks: &BTreeMap<&str, Mark>, frontend: &Frontend) -> Ring {
     let list: Vec<Member<'_>> = members.iter().map(|name| Member::new(name)).collect();
-    let ring = Maglev::new(&list, RING_SIZE);
+    let maglev = Maglev::new(&list, RING_SIZE);
     let mark = |slot: &u32| marks[members[*slot as usize]];
+    let slots = maglev.slots().iter().map(mark).collect();
     Ring {
-        slots: ring.slots().iter().map(mark).collect(),
-        by_client,
+        slots,
+        key: ring_key(frontend),
+        ipv4: frontend.address.is_ipv4(),
     }
 }
 
@@ -136,7 +190,6 @@ fn fnv(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Protocol;
 
     fn model(check: Check) -> Model {
         let node = |n: u8| Node {
@@ -148,7 +201,7 @@ mod tests {
             address: IpAddr::from([198, 18, 1, 1]),
             port: 80,
             protocol: Protocol::Tcp,
-            node_port: 30080,
+            way: Way::Translate { node_port: 30080 },
             source_ranges: Vec::new(),
             check,
             affinity: false,
@@ -165,7 +218,14 @@ mod tests {
 
     fn shares(desired: &Desired) -> BTreeMap<Mark, usize> {
         let mut shares = BTreeMap::new();
-        for mark in &desired.rings.values().next().expect("one ring").slots {
+        for mark in &desired
+            .translated
+            .rings
+            .values()
+            .next()
+            .expect("one ring")
+            .slots
+        {
             *shares.entry(*mark).or_default() += 1;
         }
         shares
@@ -182,8 +242,8 @@ mod tests {
         assert_eq!((shares(&before).len(), shares(&after).len()), (3, 2));
         let dead = marks(&model.nodes)["node-2"];
         let (ring, changed) = (
-            &before.rings["ring-flow4-healthy"],
-            &after.rings["ring-flow4-healthy"],
+            &before.translated.rings["ring4-connection-healthy"],
+            &after.translated.rings["ring4-connection-healthy"],
         );
         let moved = ring
             .slots
@@ -202,7 +262,11 @@ mod tests {
         assert_eq!(shares(&plan(&model(Check::Proxy), &Health::new())).len(), 3);
         let local = plan(&model(Check::Port(31000)), &Health::new());
         assert!(
-            local.rings.values().all(|ring| ring.slots.is_empty()),
+            local
+                .translated
+                .rings
+                .values()
+                .all(|ring| ring.slots.is_empty()),
             "no pod, no node"
         );
     }

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use kernel::Netlink;
 use kernel::netlink::Link;
-use kernel::nft::{self, Data, Elements, INET, Operation};
+use kernel::nft::{self, Data, Elements, Operation};
 
-use crate::plan::Desired;
-use crate::rules::{self, Contents, SETS, TABLE, VERSION};
+use crate::plan::{Desired, Ring};
+use crate::rules::{self, Contents, Rules, Site, TABLE, hand_over, translate};
 use crate::run::BalancerError;
 
 /// The kernel as this balancer has left it.
@@ -17,8 +17,8 @@ pub(crate) struct Kernel {
     netlink: Netlink,
     link: Link,
     own: Vec<IpAddr>,
-    elements: Elements,
-    contents: Contents,
+    translate: Table,
+    hand_over: Table,
     addresses: BTreeSet<IpAddr>,
 }
 
@@ -27,13 +27,12 @@ impl Kernel {
     pub(crate) async fn adopt(interface: &str, own: Vec<IpAddr>) -> Result<Self, BalancerError> {
         let netlink = Netlink::here()?;
         let link = netlink.link(interface).await?;
-        let mut elements = Elements::open(INET, TABLE)?;
-        let contents = if elements.chain_exists(VERSION)? {
-            read_back(&mut elements)?
-        } else {
-            nft::load(&rules::skeleton(&own))?;
-            Contents::new()
+        let site = Site {
+            own: own.clone(),
+            link: interface.to_owned(),
         };
+        let translate = Table::adopt(&translate::RULES, &site)?;
+        let hand_over = Table::adopt(&hand_over::RULES, &site)?;
         let held = netlink.addresses(link.index).await?;
         let addresses = held
             .iter()
@@ -44,8 +43,8 @@ impl Kernel {
             netlink,
             link,
             own,
-            elements,
-            contents,
+            translate,
+            hand_over,
             addresses,
         })
     }
@@ -60,11 +59,12 @@ impl Kernel {
             .collect::<Vec<_>>()
         {
             self.netlink
-                .delete_address(self.link.index, host(address))
+                .delete_address(self.link.index, address.into())
                 .await?;
             self.addresses.remove(&address);
         }
-        self.apply_rules(desired)?;
+        self.translate.apply(desired, &desired.translated.rings)?;
+        self.hand_over.apply(desired, &desired.handed_over.rings)?;
         for address in desired
             .addresses
             .difference(&self.addresses)
@@ -73,39 +73,12 @@ impl Kernel {
         {
             if !self.own.contains(&address) {
                 self.netlink
-                    .set_address(self.link.index, host(address))
+                    .set_address(self.link.index, address.into())
                     .await?;
             }
             self.addresses.insert(address);
             self.announce(address);
         }
-        Ok(())
-    }
-
-    fn apply_rules(&mut self, desired: &Desired) -> Result<(), BalancerError> {
-        let wanted = rules::contents(desired);
-        let added = desired
-            .rings
-            .iter()
-            .filter(|(name, _)| !self.contents.contains_key(*name));
-        let text: String = added
-            .map(|(name, ring)| rules::add_ring(name, ring))
-            .collect();
-        if !text.is_empty() {
-            nft::load(&text)?;
-        }
-        self.elements.commit(&operations(&self.contents, &wanted))?;
-        let is_gone = |set: &&String| !wanted.contains_key(*set) && !SETS.contains(&set.as_str());
-        let text: String = self
-            .contents
-            .keys()
-            .filter(is_gone)
-            .map(|n| rules::delete_ring(n))
-            .collect();
-        if !text.is_empty() {
-            nft::load(&text)?;
-        }
-        self.contents = wanted;
         Ok(())
     }
 
@@ -118,27 +91,81 @@ impl Kernel {
     }
 }
 
+/// One table in the kernel, and what it holds.
+struct Table {
+    rules: &'static Rules,
+    elements: Elements,
+    contents: Contents,
+}
+
+impl Table {
+    fn adopt(rules: &'static Rules, site: &Site) -> Result<Self, BalancerError> {
+        let mut elements = Elements::open(rules.family, TABLE)?;
+        let contents = if elements.chain_exists(rules.version)? {
+            read_back(&mut elements, rules)?
+        } else {
+            nft::load(&(rules.skeleton)(site))?;
+            Contents::new()
+        };
+        Ok(Self {
+            rules,
+            elements,
+            contents,
+        })
+    }
+
+    /// New rings first, then all elements in one transaction, then the rings that nobody uses any more.
+    fn apply(
+        &mut self,
+        desired: &Desired,
+        rings: &BTreeMap<String, Ring>,
+    ) -> Result<(), BalancerError> {
+        let wanted = (self.rules.contents)(desired);
+        let added = rings
+            .iter()
+            .filter(|(name, _)| !self.contents.contains_key(*name));
+        load(
+            added
+                .map(|(name, ring)| (self.rules.add_ring)(name, ring))
+                .collect(),
+        )?;
+        self.elements.commit(&operations(&self.contents, &wanted))?;
+        let gone = self
+            .contents
+            .keys()
+            .filter(|set| !wanted.contains_key(*set));
+        load(gone.map(|name| (self.rules.delete_ring)(name)))?;
+        self.contents = wanted;
+        Ok(())
+    }
+}
+
+fn load(texts: impl Iterator<Item = String>) -> Result<(), BalancerError> {
+    let text: String = texts.collect();
+    if text.is_empty() {
+        Ok(())
+    } else {
+        Ok(nft::load(&text)?)
+    }
+}
+
 /// A single address on our link that is not the balancer's own is one that it holds for a Service.
 fn is_held(address: &IpNet, own: &[IpAddr]) -> bool {
     address.prefix_len() == address.max_prefix_len() && !own.contains(&address.addr())
 }
 
-fn host(address: IpAddr) -> IpNet {
-    IpNet::from(address)
-}
-
 /// What a predecessor's maps hold, the rings its services use included.
-fn read_back(elements: &mut Elements) -> Result<Contents, BalancerError> {
+fn read_back(elements: &mut Elements, rules: &Rules) -> Result<Contents, BalancerError> {
     let mut contents = Contents::new();
     let mut rings = BTreeSet::new();
-    for set in SETS {
+    for set in rules.sets {
         let held = dump(elements, set)?;
         for data in held.values() {
             if let Data::Goto(ring) = data {
                 rings.insert(ring.to_string());
             }
         }
-        contents.insert(set.to_owned(), held);
+        contents.insert((*set).to_owned(), held);
     }
     for ring in rings {
         let held = dump(elements, &ring)?;
@@ -156,7 +183,7 @@ fn dump(elements: &mut Elements, set: &str) -> Result<BTreeMap<rules::Key, Data>
 }
 
 /// The operations that lead from what is there to what should be; an element whose data changes is deleted
-/// and added in the same transaction. Rings come before the services that lead to them.
+/// and added in the same transaction.
 fn operations(held: &Contents, wanted: &Contents) -> Vec<Operation> {
     let nothing = BTreeMap::new();
     let (mut deletions, mut additions) = (Vec::new(), Vec::new());

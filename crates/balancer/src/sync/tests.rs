@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use kernel::NetNs;
 
 use super::*;
-use crate::model::{Check, Frontend, Model, Node, Protocol};
+use crate::model::{Check, Frontend, Model, Node, Protocol, Way};
 use crate::plan::{Health, plan};
 
 /// A namespace with a link `lan0` that ends with the test.
@@ -55,8 +55,18 @@ fn desired(nodes: u8, frontends: u16) -> Desired {
             "fd46:1::1".parse().expect("an address")
         },
         port,
-        protocol: Protocol::Tcp,
-        node_port: 30000 + port,
+        protocol: if port.is_multiple_of(5) {
+            Protocol::Udp
+        } else {
+            Protocol::Tcp
+        },
+        way: if port < 5 {
+            Way::Translate {
+                node_port: 30000 + port,
+            }
+        } else {
+            Way::HandOver
+        },
         source_ranges: vec!["198.18.0.0/16".parse().expect("a range")]
             .into_iter()
             .filter(|_| port.is_multiple_of(2))
@@ -88,20 +98,17 @@ fn a_restarted_balancer_adopts_rules_and_addresses_and_changes_nothing() {
     let own = vec![IpAddr::from([198, 18, 0, 3])];
     Place::new("adopt").run(async || {
         add_link().await;
-        let wanted = desired(3, 4);
+        let wanted = desired(3, 12);
         let mut first = Kernel::adopt("lan0", own.clone())
             .await
             .expect("an empty place");
         first.apply(&wanted).await.expect("applied");
         let second = Kernel::adopt("lan0", own.clone()).await.expect("adopted");
         assert_eq!(second.addresses, wanted.addresses);
-        let difference = operations(&second.contents, &rules::contents(&wanted));
-        assert!(
-            difference.is_empty(),
-            "{} operations, first {:?}",
-            difference.len(),
-            difference[0]
-        );
+        for table in [&second.translate, &second.hand_over] {
+            let difference = operations(&table.contents, &(table.rules.contents)(&wanted));
+            assert_eq!(difference, [], "in {}", table.rules.version);
+        }
     });
 }
 
@@ -113,7 +120,8 @@ fn losing_a_node_writes_little_more_than_its_slots() {
         let mut kernel = Kernel::adopt("lan0", own).await.expect("an empty place");
         kernel.apply(&desired(4, 1)).await.expect("applied");
         let after = desired(3, 1);
-        let changed = operations(&kernel.contents, &rules::contents(&after)).len();
+        let contents = (kernel.translate.rules.contents)(&after);
+        let changed = operations(&kernel.translate.contents, &contents).len();
         let share = 2 * forwarding::RING_SIZE / 4;
         assert!(
             changed < share + share / 10,

@@ -1,0 +1,145 @@
+//! Translation: the destination becomes a node's port, the source the balancer's own address.
+//!
+//! Only the first packet of a connection is looked up: afterwards the kernel's connection tracking keeps it
+//! on its node, whatever happens to the ring. A hash that no slot has leaves the packet to the balancer's own
+//! stack, which refuses it.
+
+use forwarding::RING_SIZE;
+use ipnet::IpNet;
+use kernel::nft::{Data, INET};
+use std::net::IpAddr;
+
+use super::{
+    Contents, Key, Rules, SEED, Site, TABLE, bytes, empty, family, frontend_key, hashed, plain,
+    put, put_nodes, put_rings, put_service,
+};
+use crate::model::Way;
+use crate::plan::{Desired, Ring};
+
+/// The table in the family `inet`.
+pub(crate) const RULES: Rules = Rules {
+    family: INET,
+    version: "version-2",
+    sets: &[
+        "services4",
+        "services6",
+        "ports4",
+        "ports6",
+        "nodes4",
+        "nodes6",
+        "filtered4",
+        "filtered6",
+        "allowed4",
+        "allowed6",
+    ],
+    skeleton,
+    add_ring,
+    delete_ring,
+    contents,
+};
+
+fn skeleton(site: &Site) -> String {
+    let sources = site.own.iter().map(|address| match address {
+        IpAddr::V4(a) => {
+            format!("    meta nfproto ipv4 ct status dnat snat ip to {a} fully-random\n")
+        }
+        IpAddr::V6(a) => {
+            format!("    meta nfproto ipv6 ct status dnat snat ip6 to {a} fully-random\n")
+        }
+    });
+    let (sources, version): (String, _) = (sources.collect(), RULES.version);
+    format!(
+        "add table inet {TABLE}
+delete table inet {TABLE}
+table inet {TABLE} {{
+  map services4 {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
+  map services6 {{ type ipv6_addr . inet_proto . inet_service : verdict; }}
+  map ports4 {{ type ipv4_addr . inet_proto . inet_service : inet_service; }}
+  map ports6 {{ type ipv6_addr . inet_proto . inet_service : inet_service; }}
+  map nodes4 {{ type mark : ipv4_addr; }}
+  map nodes6 {{ type mark : ipv6_addr; }}
+  set filtered4 {{ type ipv4_addr . inet_proto . inet_service; }}
+  set filtered6 {{ type ipv6_addr . inet_proto . inet_service; }}
+  set allowed4 {{ type ipv4_addr . inet_proto . inet_service . ipv4_addr; flags interval; }}
+  set allowed6 {{ type ipv6_addr . inet_proto . inet_service . ipv6_addr; flags interval; }}
+  chain {version} {{ }}
+  chain translate4 {{
+    meta l4proto {{ tcp, udp, sctp }} dnat ip to meta mark map @nodes4 : ip daddr . meta l4proto . th dport map @ports4
+  }}
+  chain translate6 {{
+    meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta mark map @nodes6 : ip6 daddr . meta l4proto . th dport map @ports6
+  }}
+  chain filter-prerouting {{
+    type filter hook prerouting priority dstnat - 10; policy accept;
+    ct state new ip daddr . meta l4proto . th dport @filtered4 ip daddr . meta l4proto . th dport . ip saddr != @allowed4 drop
+    ct state new ip6 daddr . meta l4proto . th dport @filtered6 ip6 daddr . meta l4proto . th dport . ip6 saddr != @allowed6 drop
+  }}
+  chain nat-prerouting {{
+    type nat hook prerouting priority dstnat; policy accept;
+    ip daddr . meta l4proto . th dport vmap @services4
+    ip6 daddr . meta l4proto . th dport vmap @services6
+  }}
+  chain nat-postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+{sources}  }}
+}}
+"
+    )
+}
+
+fn add_ring(name: &str, ring: &Ring) -> String {
+    let (key, family) = (hashed(ring), if ring.ipv4 { 4 } else { 6 });
+    let hash = format!("jhash {key} mod {RING_SIZE} seed {SEED}");
+    format!(
+        "table inet {TABLE} {{
+  map {name} {{ typeof {hash} : meta mark; }}
+  chain {name} {{
+    meta l4proto {{ tcp, udp, sctp }} meta mark set {hash} map @{name} goto translate{family}
+  }}
+}}
+"
+    )
+}
+
+fn delete_ring(name: &str) -> String {
+    format!("delete chain inet {TABLE} {name}\ndelete map inet {TABLE} {name}\n")
+}
+
+fn contents(desired: &Desired) -> Contents {
+    let mut contents = empty(RULES.sets);
+    put_nodes(&mut contents, desired);
+    for (frontend, ring) in &desired.translated.frontends {
+        put_service(&mut contents, frontend, ring);
+        let (family, key) = (family(frontend.address), frontend_key(frontend));
+        if let Way::Translate { node_port } = frontend.way {
+            let port = Data::Value(node_port.to_be_bytes().to_vec());
+            put(
+                &mut contents,
+                format!("ports{family}"),
+                plain(key.clone()),
+                port,
+            );
+        }
+        for range in &frontend.source_ranges {
+            put(
+                &mut contents,
+                format!("filtered{family}"),
+                plain(key.clone()),
+                Data::None,
+            );
+            put(
+                &mut contents,
+                format!("allowed{family}"),
+                interval(&key, range),
+                Data::None,
+            );
+        }
+    }
+    put_rings(&mut contents, &desired.translated.rings);
+    contents
+}
+
+fn interval(frontend: &[u8], range: &IpNet) -> Key {
+    let end = |address: IpAddr| [frontend, &bytes(address)].concat();
+    (end(range.network()), Some(end(range.broadcast())))
+}
