@@ -124,11 +124,7 @@ impl Table {
         let added = rings
             .iter()
             .filter(|(name, _)| !self.contents.contains_key(*name));
-        load(
-            added
-                .map(|(name, ring)| (self.rules.add_ring)(name, ring))
-                .collect(),
-        )?;
+        load(added.map(|(name, ring)| (self.rules.add_ring)(name, ring)))?;
         self.elements.commit(&operations(&self.contents, &wanted))?;
         let gone = self
             .contents
