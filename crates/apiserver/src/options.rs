@@ -1,0 +1,243 @@
+//! Parameters of reads and writes, checked as `meta/v1` and `meta/internalversion` validation do.
+
+use api::field::{Path, Problem, Problems};
+use api::metadata;
+use api::selector::{FieldSelector, LabelSelector};
+use api::resource::Resource;
+use api::status::Status;
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::query::Query;
+
+/// How a write is to be done.
+#[derive(Clone, Debug)]
+pub(crate) struct WriteOptions {
+    pub(crate) dry_run: bool,
+    pub(crate) manager: String,
+    pub(crate) validation: Validation,
+}
+
+/// What happens to unknown and duplicate fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Validation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+impl WriteOptions {
+    /// Reads them; `kind` is `CreateOptions`, `UpdateOptions` or `PatchOptions`.
+    pub(crate) fn read(call: &Call, kind: &str, mut problems: Problems) -> Result<Self, Status> {
+        let query = &call.query;
+        let given = query.text("fieldManager");
+        problems.extend(metadata::validate_field_manager(given, &Path::new("fieldManager")));
+        let dry_run: Vec<&str> = query.all("dryRun").collect();
+        problems.extend(dry_run_problem(&dry_run));
+        let validation = match query.text("fieldValidation") {
+            "" | "Warn" => Validation::Warn,
+            "Ignore" => Validation::Ignore,
+            "Strict" => Validation::Strict,
+            other => {
+                let supported = ["", "Ignore", "Strict", "Warn"];
+                let field = Path::new("fieldValidation");
+                problems.push(Problem::not_supported(field, other, &supported));
+                Validation::Warn
+            }
+        };
+        refuse(kind, &problems)?;
+        let manager = call.field_manager();
+        Ok(Self { dry_run: !dry_run.is_empty(), manager, validation })
+    }
+}
+
+fn dry_run_problem(values: &[&str]) -> Option<Problem> {
+    let wrong = values.iter().any(|value| *value != "All");
+    wrong.then(|| Problem::not_supported(Path::new("dryRun"), json!(values), &["All"]))
+}
+
+/// 422 of an options object, if there are problems.
+pub(crate) fn refuse(kind: &str, problems: &[Problem]) -> Result<(), Status> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid("meta.k8s.io", kind, "", problems))
+}
+
+/// How a deletion is to be done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeleteOptions {
+    pub(crate) grace_seconds: Option<i64>,
+    pub(crate) uid: Option<String>,
+    pub(crate) resource_version: Option<String>,
+    pub(crate) orphan: Option<bool>,
+    pub(crate) propagation: Option<String>,
+    pub(crate) dry_run: bool,
+}
+
+impl DeleteOptions {
+    /// From the parameters; used when the request has no body.
+    pub(crate) fn from_query(query: &Query) -> Result<Self, Status> {
+        let grace_seconds = match query.get("gracePeriodSeconds").filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| Status::bad_request(not_a_number(text)))?),
+        };
+        let dry_run: Vec<&str> = query.all("dryRun").collect();
+        let options = Self {
+            grace_seconds,
+            orphan: query.flag("orphanDependents"),
+            propagation: query.get("propagationPolicy").map(str::to_owned),
+            dry_run: !dry_run.is_empty(),
+            ..Self::default()
+        };
+        options.checked(&dry_run)
+    }
+
+    /// From a decoded body, which then wins over all parameters.
+    pub(crate) fn from_body(body: &Value) -> Result<Self, Status> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let list = body["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let dry_run: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+        let options = Self {
+            grace_seconds: body["gracePeriodSeconds"].as_i64(),
+            uid: text(&body["preconditions"]["uid"]),
+            resource_version: text(&body["preconditions"]["resourceVersion"]),
+            orphan: body["orphanDependents"].as_bool(),
+            propagation: text(&body["propagationPolicy"]),
+            dry_run: !dry_run.is_empty(),
+        };
+        options.checked(&dry_run)
+    }
+
+    fn checked(self, dry_run: &[&str]) -> Result<Self, Status> {
+        let mut problems = Problems::new();
+        let field = || Path::new("propagationPolicy");
+        if let Some(policy) = self.propagation.as_deref() {
+            if self.orphan.is_some() {
+                let detail = "orphanDependents and deletionPropagation cannot be both set";
+                problems.push(Problem::invalid(field(), policy, detail));
+            }
+            if !matches!(policy, "Foreground" | "Background" | "Orphan") {
+                let supported = ["Foreground", "Background", "Orphan", "nil"];
+                problems.push(Problem::not_supported(field(), policy, &supported));
+            }
+        }
+        problems.extend(dry_run_problem(dry_run));
+        refuse("DeleteOptions", &problems)?;
+        Ok(self)
+    }
+}
+
+/// Go's text for what is no integer.
+pub(crate) fn not_a_number(text: &str) -> String {
+    format!("strconv.ParseInt: parsing \"{text}\": invalid syntax")
+}
+
+/// What a list or watch asks for.
+#[derive(Debug, Default)]
+pub(crate) struct ListOptions {
+    pub(crate) labels: LabelSelector,
+    pub(crate) fields: FieldSelector,
+    pub(crate) limit: usize,
+    pub(crate) proceed: String,
+    pub(crate) resource_version: String,
+    pub(crate) version_match: String,
+    pub(crate) timeout_seconds: Option<u64>,
+    pub(crate) bookmarks: bool,
+    pub(crate) send_initial_events: Option<bool>,
+    pub(crate) watch: bool,
+}
+
+impl ListOptions {
+    /// Reads and checks them.
+    pub(crate) fn read(query: &Query, resource: &Resource) -> Result<Self, Status> {
+        let number = |name: &str| match query.get(name).filter(|text| !text.is_empty()) {
+            None => Ok(None),
+            Some(text) => {
+                let parsed = text.parse::<i64>();
+                parsed.map(Some).map_err(|_| Status::bad_request(not_a_number(text)))
+            }
+        };
+        let labels = LabelSelector::parse(query.text("labelSelector"));
+        let limit = number("limit")?.unwrap_or_default();
+        let timeout = number("timeoutSeconds")?;
+        let fields = FieldSelector::parse(resource, query.text("fieldSelector"));
+        let options = Self {
+            labels: labels.map_err(Status::bad_request)?,
+            fields: fields.map_err(Status::bad_request)?,
+            limit: usize::try_from(limit).unwrap_or_default(),
+            proceed: query.text("continue").to_owned(),
+            resource_version: query.text("resourceVersion").to_owned(),
+            version_match: query.text("resourceVersionMatch").to_owned(),
+            timeout_seconds: timeout.and_then(|seconds| u64::try_from(seconds).ok()),
+            bookmarks: query.flag("allowWatchBookmarks") == Some(true),
+            send_initial_events: query.flag("sendInitialEvents"),
+            watch: query.flag("watch") == Some(true),
+        };
+        options.check()?;
+        Ok(options)
+    }
+
+    /// Whether every object is selected.
+    pub(crate) fn selects_all(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    fn check(&self) -> Result<(), Status> {
+        let mut problems = Problems::new();
+        if self.watch && self.send_initial_events.is_some() {
+            self.check_initial_events(&mut problems);
+        } else {
+            if self.send_initial_events.is_some() {
+                let field = Path::new("sendInitialEvents");
+                let detail = "sendInitialEvents is forbidden for list";
+                problems.push(Problem::forbidden(field, detail));
+            }
+            if !self.version_match.is_empty() && self.send_initial_events.is_none() {
+                self.check_match(&mut problems);
+            }
+        }
+        refuse("ListOptions", &problems)
+    }
+
+    fn check_match(&self, problems: &mut Problems) {
+        let field = || Path::new("resourceVersionMatch");
+        if self.watch {
+            let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            problems.push(Problem::forbidden(field(), detail));
+            return;
+        }
+        if self.resource_version.is_empty() {
+            let detail = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            problems.push(Problem::forbidden(field(), detail));
+        }
+        if !self.proceed.is_empty() {
+            let detail = "resourceVersionMatch is forbidden when continue is provided";
+            problems.push(Problem::forbidden(field(), detail));
+        }
+        if !matches!(self.version_match.as_str(), "Exact" | "NotOlderThan") {
+            let supported = ["Exact", "NotOlderThan", ""];
+            problems.push(Problem::not_supported(field(), self.version_match.as_str(), &supported));
+        }
+        if self.version_match == "Exact" && self.resource_version == "0" {
+            let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            problems.push(Problem::forbidden(field(), detail));
+        }
+    }
+
+    fn check_initial_events(&self, problems: &mut Problems) {
+        let field = || Path::new("resourceVersionMatch");
+        match self.version_match.as_str() {
+            "NotOlderThan" => {}
+            "" => {
+                let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                problems.push(Problem::forbidden(field(), detail));
+            }
+            other => problems.push(Problem::not_supported(field(), other, &["NotOlderThan"])),
+        }
+        if !self.proceed.is_empty() {
+            let detail = "resourceVersionMatch is forbidden when continue is provided";
+            problems.push(Problem::forbidden(field(), detail));
+        }
+    }
+}
