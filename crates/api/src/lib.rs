@@ -12,8 +12,6 @@ pub mod endpoint_slice;
 pub mod endpoints;
 pub mod field;
 pub mod ip_address;
-pub mod metadata;
-pub mod names;
 pub mod patch;
 mod plain;
 pub mod printer;

@@ -102,8 +102,6 @@ pub struct Rules {
     pub unconditional_update: bool,
     /// DELETE answers with the object instead of a `Status`.
     pub delete_returns_object: bool,
-    /// What `metadata.name` may look like.
-    pub name: NameRule,
     /// Whether `metadata.generation` counts spec changes.
     pub has_generation: bool,
     /// Whether `metadata.generateName` gets random characters; otherwise it is the name as it stands.
@@ -118,25 +116,11 @@ impl Default for Rules {
             create_on_update: false,
             unconditional_update: true,
             delete_returns_object: false,
-            name: NameRule::Subdomain,
             has_generation: false,
             random_names: true,
             deprecation: None,
         }
     }
-}
-
-/// What an object's name may look like (`apimachinery/pkg/api/validation/name.go`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameRule {
-    /// RFC 1123 subdomain: most kinds.
-    Subdomain,
-    /// RFC 1123 label: Namespace, Service.
-    Label,
-    /// Anything that fits into one segment of a path: Role, RoleBinding.
-    PathSegment,
-    /// An IP address in canonical form: IPAddress.
-    IpAddress,
 }
 
 /// A column of a kind's table (`kubectl get`).
@@ -224,7 +208,7 @@ pub const NAME_AND_AGE: &[Column] = &[
     },
     Column {
         name: "Age",
-        kind: "date",
+        kind: "string",
         format: "",
         priority: 0,
     },

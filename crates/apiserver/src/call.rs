@@ -81,7 +81,14 @@ impl Call {
         }
     }
 
-    /// Forgets the warnings of a round that is tried again.
+    /// A further round says its warnings again.
+    pub(crate) fn take_warnings_of_round(&self, attempt: u32) {
+        if attempt > 0 {
+            self.take_warnings();
+        }
+    }
+
+    /// The warnings so far.
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -36,6 +36,19 @@ pub(crate) fn with_revision(stored: &[u8], revision: Revision) -> Bytes {
     out.into()
 }
 
+/// An object's JSON as clients get it, with another revision in it.
+pub(crate) fn other_revision(json: &[u8], revision: Revision) -> Bytes {
+    let Some(at) = json.windows(MARK.len()).position(|part| part == MARK) else {
+        return Bytes::copy_from_slice(json);
+    };
+    let (head, tail) = json.split_at(at + MARK.len());
+    let unversioned = tail.strip_prefix(b"\"resourceVersion\":\"").map(|rest| {
+        let end = rest.iter().position(|byte| *byte == b'"').map_or(rest.len(), |quote| quote + 1);
+        rest[end..].strip_prefix(b",").unwrap_or(&rest[end..])
+    });
+    with_revision(&[head, unversioned.unwrap_or(tail)].concat(), revision)
+}
+
 struct Stored<'a>(&'a Value);
 
 impl Serialize for Stored<'_> {
@@ -93,6 +106,15 @@ mod tests {
             json!({"name": "a", "resourceVersion": "9"})
         );
         assert_eq!(read["data"], object["data"]);
+    }
+
+    #[test]
+    fn a_revision_is_replaced() {
+        let stored = encode(&json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "a"}}));
+        let first = with_revision(&stored, Revision(1));
+        assert_eq!(other_revision(&first, Revision(22)), with_revision(&stored, Revision(22)));
+        let bare = with_revision(&encode(&json!({})), Revision(1));
+        assert_eq!(other_revision(&bare, Revision(2)), with_revision(&encode(&json!({})), Revision(2)));
     }
 
     #[test]

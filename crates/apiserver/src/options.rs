@@ -1,7 +1,6 @@
 //! Parameters of reads and writes, checked as `meta/v1` and `meta/internalversion` validation do.
 
 use api::field::{Path, Problem, Problems};
-use api::metadata;
 use api::selector::{FieldSelector, LabelSelector};
 use api::resource::Resource;
 use api::status::Status;
@@ -31,7 +30,7 @@ impl WriteOptions {
     pub(crate) fn read(call: &Call, kind: &str, mut problems: Problems) -> Result<Self, Status> {
         let query = &call.query;
         let given = query.text("fieldManager");
-        problems.extend(metadata::validate_field_manager(given, &Path::new("fieldManager")));
+        problems.extend(manager_problems(given));
         let dry_run: Vec<&str> = query.all("dryRun").collect();
         problems.extend(dry_run_problem(&dry_run));
         let validation = match query.text("fieldValidation") {
@@ -49,6 +48,18 @@ impl WriteOptions {
         let manager = call.field_manager();
         Ok(Self { dry_run: !dry_run.is_empty(), manager, validation })
     }
+}
+
+fn manager_problems(manager: &str) -> Problems {
+    let (path, mut problems) = (Path::new("fieldManager"), Problems::new());
+    if manager.len() > 128 {
+        problems.push(Problem::too_long(path.clone(), 128));
+    }
+    for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control()) {
+        let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+        problems.push(Problem::invalid(path.clone(), manager, detail));
+    }
+    problems
 }
 
 fn dry_run_problem(values: &[&str]) -> Option<Problem> {
@@ -184,60 +195,57 @@ impl ListOptions {
     }
 
     fn check(&self) -> Result<(), Status> {
-        let mut problems = Problems::new();
-        if self.watch && self.send_initial_events.is_some() {
-            self.check_initial_events(&mut problems);
-        } else {
-            if self.send_initial_events.is_some() {
-                let field = Path::new("sendInitialEvents");
-                let detail = "sendInitialEvents is forbidden for list";
-                problems.push(Problem::forbidden(field, detail));
-            }
-            if !self.version_match.is_empty() && self.send_initial_events.is_none() {
-                self.check_match(&mut problems);
-            }
-        }
+        let problems = if self.watch { self.watch_problems() } else { self.list_problems() };
         refuse("ListOptions", &problems)
     }
 
-    fn check_match(&self, problems: &mut Problems) {
+    fn list_problems(&self) -> Problems {
+        let mut problems = Problems::new();
         let field = || Path::new("resourceVersionMatch");
-        if self.watch {
-            let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-            problems.push(Problem::forbidden(field(), detail));
-            return;
-        }
-        if self.resource_version.is_empty() {
+        let asked = self.version_match.as_str();
+        if !asked.is_empty() && self.resource_version.is_empty() {
             let detail = "resourceVersionMatch is forbidden unless resourceVersion is provided";
             problems.push(Problem::forbidden(field(), detail));
         }
-        if !self.proceed.is_empty() {
+        if !asked.is_empty() && !self.proceed.is_empty() {
             let detail = "resourceVersionMatch is forbidden when continue is provided";
             problems.push(Problem::forbidden(field(), detail));
         }
-        if !matches!(self.version_match.as_str(), "Exact" | "NotOlderThan") {
+        if !matches!(asked, "" | "Exact" | "NotOlderThan") {
             let supported = ["Exact", "NotOlderThan", ""];
-            problems.push(Problem::not_supported(field(), self.version_match.as_str(), &supported));
+            problems.push(Problem::not_supported(field(), asked, &supported));
         }
-        if self.version_match == "Exact" && self.resource_version == "0" {
+        if asked == "Exact" && self.resource_version == "0" {
             let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
             problems.push(Problem::forbidden(field(), detail));
         }
+        if self.send_initial_events.is_some() {
+            let field = Path::new("sendInitialEvents");
+            problems.push(Problem::forbidden(field, "sendInitialEvents is forbidden for list"));
+        }
+        problems
     }
 
-    fn check_initial_events(&self, problems: &mut Problems) {
+    fn watch_problems(&self) -> Problems {
+        let mut problems = Problems::new();
         let field = || Path::new("resourceVersionMatch");
-        match self.version_match.as_str() {
-            "NotOlderThan" => {}
-            "" => {
-                let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-                problems.push(Problem::forbidden(field(), detail));
-            }
-            other => problems.push(Problem::not_supported(field(), other, &["NotOlderThan"])),
+        let asked = self.version_match.as_str();
+        if self.send_initial_events.is_some() && asked != "NotOlderThan" {
+            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            problems.push(Problem::forbidden(field(), detail));
         }
-        if !self.proceed.is_empty() {
+        if !asked.is_empty() && self.send_initial_events.is_none() {
+            let detail =
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            problems.push(Problem::forbidden(field(), detail));
+        }
+        if !matches!(asked, "" | "NotOlderThan") {
+            problems.push(Problem::not_supported(field(), asked, &["NotOlderThan"]));
+        }
+        if !asked.is_empty() && !self.proceed.is_empty() {
             let detail = "resourceVersionMatch is forbidden when continue is provided";
             problems.push(Problem::forbidden(field(), detail));
         }
+        problems
     }
 }

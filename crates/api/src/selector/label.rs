@@ -1,7 +1,7 @@
 //! `app=web,tier notin (a, b),!old,n>4`.
 
 use crate::field::{Path, Problem, Problems};
-use crate::names;
+use crate::validation::names;
 
 /// Requirements that must all hold; without any, everything is selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -286,14 +286,14 @@ fn token(rest: &str) -> (Token, &str) {
 }
 
 fn key_problems(key: &str) -> Problems {
-    let texts = names::is_qualified_name(key);
+    let texts = names::qualified_name(key);
     let problem = |text: &String| Problem::invalid(Path::default(), key, text);
     texts.iter().map(problem).collect()
 }
 
 fn value_problems(key: &str, index: usize, value: &str) -> Problems {
     let path = Path::new("values").index(index).key(key);
-    let texts = names::is_label_value(value);
+    let texts = names::label_value(value);
     let problem = |text: &String| Problem::invalid(path.clone(), value, text);
     texts.iter().map(problem).collect()
 }

@@ -1,0 +1,53 @@
+//! What may be created where: the namespace must exist and stay (`admission/plugin/namespace/lifecycle`).
+
+use api::resource::Part;
+use api::resources;
+use api::status::Status;
+use serde_json::{Value, json};
+
+use crate::write::Write;
+
+/// Namespaces that cannot be deleted.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
+/// Checks the place of a new object.
+pub(crate) fn create(write: &Write<'_>, object: &mut Value) -> Result<(), Status> {
+    if !write.target.resource.namespaced || write.part != Part::Main && write.target.name.is_empty() {
+        return Ok(());
+    }
+    let namespace = &write.target.namespace;
+    let Some(found) = write.api.namespace(namespace) else {
+        return Err(Status::not_found("", "namespaces", namespace));
+    };
+    if found["status"]["phase"] != "Terminating" && found["metadata"]["deletionTimestamp"].is_null() {
+        return crate::service_account::admit(write, object);
+    }
+    Err(terminating(write, object, namespace))
+}
+
+fn terminating(write: &Write<'_>, object: &Value, namespace: &str) -> Status {
+    let resource = write.target.resource;
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let why = format!(
+        "unable to create new content in namespace {namespace} because it is being terminated"
+    );
+    let mut status = Status::forbidden(resource.group, resource.plural, name, &why);
+    if let Some(details) = &mut status.details {
+        details["causes"] = json!([{
+            "reason": "NamespaceTerminating",
+            "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]);
+    }
+    status
+}
+
+/// Checks a deletion.
+pub(crate) fn delete(resource: &api::resource::Resource, name: &str) -> Result<(), Status> {
+    let is_namespace = resources::find("", "namespaces").is_some_and(|ns| std::ptr::eq(ns, resource));
+    if is_namespace && IMMORTAL.contains(&name) {
+        let why = "this namespace may not be deleted";
+        return Err(Status::forbidden("", "namespaces", name, why));
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! DELETE of one object (`rest.BeforeDelete` and `Store.Delete`).
+
+mod plan;
+
+use api::resource::Part;
+use api::status::Status;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::admission;
+use crate::api::{Api, not_found};
+use crate::call::Call;
+use crate::decode;
+use crate::options::DeleteOptions;
+use crate::reply::Reply;
+use crate::reserve::Reservation;
+use crate::routes::Target;
+use crate::write::{Old, ROUNDS, Round, Write, Written};
+use plan::{Plan, plan};
+
+pub(crate) async fn delete(api: &Api, call: &Call, target: &Target) -> Result<Reply, Status> {
+    let view = super::view(call, target)?;
+    let options = options(call)?;
+    admission::delete(target.resource, &target.name)?;
+    let Deleted { written, gone, uid } = remove(api, call, target, &options).await?;
+    let shows_object = !gone || target.resource.strategy.rules().delete_returns_object;
+    if shows_object {
+        return Ok(Reply::either(200, view.form.yaml, view.one(&written.json)));
+    }
+    Ok(Reply::value(200, &success(target, &uid)))
+}
+
+/// The options, from the body if there is one, else from the parameters.
+pub(crate) fn options(call: &Call) -> Result<DeleteOptions, Status> {
+    if call.body.is_empty() {
+        DeleteOptions::from_query(&call.query)
+    } else {
+        DeleteOptions::from_body(&decode::delete_options(call)?)
+    }
+}
+
+/// What became of the object.
+pub(crate) struct Deleted {
+    pub(crate) written: Written,
+    /// It is no longer there.
+    pub(crate) gone: bool,
+    pub(crate) uid: String,
+}
+
+/// Deletes, or marks what may not go yet.
+pub(crate) async fn remove(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    options: &DeleteOptions,
+) -> Result<Deleted, Status> {
+    let part = Part::Main;
+    let write = Write { api, call, target, part, dry_run: options.dry_run, manager: "" };
+    for attempt in 0..ROUNDS {
+        let old = api.current(target, &target.name).await?;
+        let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
+        let uid = old.object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let plan = plan(target.resource, &old.object, options, Timestamp::now())?;
+        let (round, gone) = carry_out(&write, &old, plan, attempt).await?;
+        if let Round::Done(written) = round {
+            return Ok(Deleted { written, gone, uid });
+        }
+    }
+    Err(write.modified(&target.name))
+}
+
+async fn carry_out(
+    write: &Write<'_>,
+    old: &Old,
+    plan: Plan,
+    attempt: u32,
+) -> Result<(Round, bool), Status> {
+    match plan {
+        Plan::Nothing => {
+            let json = old.stored.json().clone();
+            Ok((Round::Done(Written { json, created: false }), false))
+        }
+        Plan::Mark(object) if object == old.object => {
+            let json = old.stored.json().clone();
+            Ok((Round::Done(Written { json, created: false }), false))
+        }
+        Plan::Mark(object) => {
+            let name = old.stored.name().to_owned();
+            let round = write.commit_put(Some(&old.stored), &name, &object, Reservation::default());
+            Ok((round.await?, false))
+        }
+        Plan::Remove(shown) => {
+            let old = Old { stored: old.stored.clone(), object: shown };
+            Ok((write.commit_delete(&old, None, attempt).await?, true))
+        }
+    }
+}
+
+fn success(target: &Target, uid: &str) -> Value {
+    let resource = target.resource;
+    let mut details = json!({"name": target.name, "kind": resource.plural, "uid": uid});
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.into();
+    }
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+    })
+}

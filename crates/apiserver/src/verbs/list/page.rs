@@ -1,0 +1,107 @@
+//! Where a page of a list begins: the token that continues it, and the version it shows.
+
+use api::status::Status;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use store::Revision;
+
+use crate::options::ListOptions;
+use crate::verbs::get::invalid_version;
+
+/// What a list is asked to show.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// Exactly this version, or at least this one.
+    pub(crate) revision: Revision,
+    pub(crate) exact: bool,
+    /// The last key of the page before; within a namespace without it.
+    start: Option<String>,
+}
+
+/// The continue token: upstream's own form (`storage/continue.go`).
+#[derive(Serialize, Deserialize)]
+struct Token {
+    v: String,
+    rv: i64,
+    start: String,
+}
+
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+impl Page {
+    pub(crate) fn read(options: &ListOptions) -> Result<Self, Status> {
+        let version = options.resource_version.as_str();
+        if !options.proceed.is_empty() {
+            if !matches!(version, "" | "0") {
+                let text = "specifying resource version is not allowed when using continue";
+                return Err(Status::bad_request(text));
+            }
+            return continued(&options.proceed);
+        }
+        if version.is_empty() {
+            return Ok(Self::default());
+        }
+        let number = version.parse::<u64>().map_err(|_| {
+            Status::bad_request(format!("invalid resource version: {}", invalid_version(version)))
+        })?;
+        // Without a match rule a limited list is exact, for clients older than the rule.
+        let exact = match options.version_match.as_str() {
+            "Exact" => true,
+            "" => options.limit > 0 && number > 0,
+            _ => false,
+        };
+        Ok(Self { revision: Revision(number), exact, start: None })
+    }
+
+    /// The key of the cache behind which the page begins.
+    pub(crate) fn after(&self, namespace: &str) -> Option<String> {
+        let start = self.start.as_ref()?;
+        Some(if namespace.is_empty() { start.clone() } else { format!("{namespace}/{start}") })
+    }
+}
+
+fn continued(text: &str) -> Result<Page, Status> {
+    let broken = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
+    let bytes = bytes.map_err(|error| broken(&format!("continue key is not valid: {error}")))?;
+    let token: Result<Token, _> = serde_json::from_slice(&bytes);
+    let token = token.map_err(|error| broken(&format!("continue key is not valid: {error}")))?;
+    if token.v != TOKEN_VERSION || token.rv == 0 {
+        return Err(broken("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+    }
+    let start = token.start.trim_end_matches('\0').to_owned();
+    if start.is_empty() || start.contains("..") {
+        return Err(broken(&format!("continue key is not valid: {start}")));
+    }
+    let revision = u64::try_from(token.rv).unwrap_or_default();
+    Ok(Page { revision: Revision(revision), exact: token.rv > 0, start: Some(start) })
+}
+
+/// The token that continues behind `key`.
+pub(crate) fn token(revision: Revision, key: &str, namespace: &str) -> String {
+    let start = match key.split_once('/') {
+        Some((_, name)) if !namespace.is_empty() => name,
+        _ => key,
+    };
+    let rv = i64::try_from(revision.0).unwrap_or(i64::MAX);
+    let token = Token { v: TOKEN_VERSION.to_owned(), rv, start: format!("{start}\0") };
+    let text = serde_json::to_vec(&token).expect("a token is always printable");
+    URL_SAFE_NO_PAD.encode(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_continues_where_the_page_ended() {
+        let options = |proceed: String| ListOptions { proceed, ..ListOptions::default() };
+        let all = Page::read(&options(token(Revision(7), "ns/a", ""))).unwrap();
+        assert_eq!((all.revision, all.exact), (Revision(7), true));
+        assert_eq!(all.after("").as_deref(), Some("ns/a"));
+        let one = Page::read(&options(token(Revision(7), "ns/a", "ns"))).unwrap();
+        assert_eq!(one.after("ns").as_deref(), Some("ns/a"));
+        assert!(Page::read(&options("nonsense".to_owned())).is_err());
+    }
+}
