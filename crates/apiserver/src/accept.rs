@@ -31,7 +31,10 @@ pub(crate) enum Offers {
 }
 
 /// JSON, and the whole object.
-pub(crate) const PLAIN: Form = Form { yaml: false, shape: Shape::Whole };
+pub(crate) const PLAIN: Form = Form {
+    yaml: false,
+    shape: Shape::Whole,
+};
 
 /// The first form of the header that can be had.
 ///
@@ -57,7 +60,12 @@ fn form(clause: &str, offers: Offers) -> Option<Form> {
         _ => return None,
     };
     let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
-    let value = |name: &str| parameters.iter().find(|(key, _)| *key == name).map(|(_, v)| *v);
+    let value = |name: &str| {
+        parameters
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, v)| *v)
+    };
     let shape = match (value("as"), offers) {
         (None, _) => Shape::Whole,
         (Some("APIGroupDiscoveryList"), Offers::Discovery) => {
@@ -91,14 +99,22 @@ mod tests {
         let cases = [
             (None, Some(Shape::Whole)),
             (Some("*/*"), Some(Shape::Whole)),
-            (Some("application/vnd.kubernetes.protobuf,application/json"), Some(Shape::Whole)),
+            (
+                Some("application/vnd.kubernetes.protobuf,application/json"),
+                Some(Shape::Whole),
+            ),
             (Some(table), Some(Shape::Table("v1"))),
             (Some("application/json;as=Table;v=v2;g=meta.k8s.io"), None),
-            (Some("application/json;as=Nothing;v=v1;g=meta.k8s.io, application/json"), Some(Shape::Whole)),
+            (
+                Some("application/json;as=Nothing;v=v1;g=meta.k8s.io, application/json"),
+                Some(Shape::Whole),
+            ),
             (Some("text/html"), None),
         ];
         for (accept, want) in cases {
-            let got = negotiate(accept, Offers::Objects).ok().map(|form| form.shape);
+            let got = negotiate(accept, Offers::Objects)
+                .ok()
+                .map(|form| form.shape);
             assert_eq!(got, want, "{accept:?}");
         }
         assert!(negotiate(Some(table), Offers::Nothing).is_err());

@@ -12,14 +12,16 @@ const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// Checks the place of a new object.
 pub(crate) fn create(write: &Write<'_>, object: &mut Value) -> Result<(), Status> {
-    if !write.target.resource.namespaced || write.part != Part::Main && write.target.name.is_empty() {
+    if !write.target.resource.namespaced || write.part != Part::Main && write.target.name.is_empty()
+    {
         return Ok(());
     }
     let namespace = &write.target.namespace;
     let Some(found) = write.api.namespace(namespace) else {
         return Err(Status::not_found("", "namespaces", namespace));
     };
-    if found["status"]["phase"] != "Terminating" && found["metadata"]["deletionTimestamp"].is_null() {
+    if found["status"]["phase"] != "Terminating" && found["metadata"]["deletionTimestamp"].is_null()
+    {
         return crate::service_account::admit(write, object);
     }
     Err(terminating(write, object, namespace))
@@ -44,7 +46,8 @@ fn terminating(write: &Write<'_>, object: &Value, namespace: &str) -> Status {
 
 /// Checks a deletion.
 pub(crate) fn delete(resource: &api::resource::Resource, name: &str) -> Result<(), Status> {
-    let is_namespace = resources::find("", "namespaces").is_some_and(|ns| std::ptr::eq(ns, resource));
+    let is_namespace =
+        resources::find("", "namespaces").is_some_and(|ns| std::ptr::eq(ns, resource));
     if is_namespace && IMMORTAL.contains(&name) {
         let why = "this namespace may not be deleted";
         return Err(Status::forbidden("", "namespaces", name, why));

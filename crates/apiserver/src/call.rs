@@ -62,7 +62,11 @@ impl Call {
 
     /// Who manages the fields of this write: the parameter, or the client's program.
     pub(crate) fn field_manager(&self) -> String {
-        match self.query.get("fieldManager").filter(|name| !name.is_empty()) {
+        match self
+            .query
+            .get("fieldManager")
+            .filter(|name| !name.is_empty())
+        {
             Some(name) => name.to_owned(),
             None => {
                 let agent = self.header(USER_AGENT).unwrap_or("unknown");

@@ -43,7 +43,10 @@ pub(crate) fn other_revision(json: &[u8], revision: Revision) -> Bytes {
     };
     let (head, tail) = json.split_at(at + MARK.len());
     let unversioned = tail.strip_prefix(b"\"resourceVersion\":\"").map(|rest| {
-        let end = rest.iter().position(|byte| *byte == b'"').map_or(rest.len(), |quote| quote + 1);
+        let end = rest
+            .iter()
+            .position(|byte| *byte == b'"')
+            .map_or(rest.len(), |quote| quote + 1);
         rest[end..].strip_prefix(b",").unwrap_or(&rest[end..])
     });
     with_revision(&[head, unversioned.unwrap_or(tail)].concat(), revision)
@@ -112,9 +115,15 @@ mod tests {
     fn a_revision_is_replaced() {
         let stored = encode(&json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "a"}}));
         let first = with_revision(&stored, Revision(1));
-        assert_eq!(other_revision(&first, Revision(22)), with_revision(&stored, Revision(22)));
+        assert_eq!(
+            other_revision(&first, Revision(22)),
+            with_revision(&stored, Revision(22))
+        );
         let bare = with_revision(&encode(&json!({})), Revision(1));
-        assert_eq!(other_revision(&bare, Revision(2)), with_revision(&encode(&json!({})), Revision(2)));
+        assert_eq!(
+            other_revision(&bare, Revision(2)),
+            with_revision(&encode(&json!({})), Revision(2))
+        );
     }
 
     #[test]

@@ -38,7 +38,11 @@ impl Identity {
         let mut groups = organizations;
         groups.push(AUTHENTICATED.to_owned());
         let name = name.into();
-        Self { name, groups, all_powerful: true }
+        Self {
+            name,
+            groups,
+            all_powerful: true,
+        }
     }
 
     /// The administrator, and what runs in this process.
@@ -68,6 +72,10 @@ impl Identity {
             groups.push(AUTHENTICATED.to_owned());
         }
         let all_powerful = groups.iter().any(|group| group == MASTERS);
-        Self { name, groups, all_powerful }
+        Self {
+            name,
+            groups,
+            all_powerful,
+        }
     }
 }

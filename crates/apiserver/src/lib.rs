@@ -7,12 +7,44 @@
 //!
 //! **Invariant:** an address or port is held if and only if a stored Service holds it, across any crash.
 
+mod accept;
+mod admission;
+mod api_state;
+mod body;
+mod builtin;
+mod call;
 mod codec;
 mod config;
+mod decode;
+mod discovery;
+mod dispatch;
+mod expiry;
+mod fields;
+mod health;
+mod identity;
 pub mod keys;
+mod kubelet;
+mod metrics;
+mod openapi;
+mod options;
+mod patches;
+pub mod pki;
+mod query;
 pub mod registry;
+mod render;
+mod reply;
 pub mod reserve;
+mod review;
+mod routes;
+mod server;
 pub mod service;
+mod service_account;
+mod subresources;
+mod verbs;
+mod write;
 
+pub use body::Body;
 pub use codec::encode;
 pub use config::Config;
+pub use identity::Identity;
+pub use server::{ApiService, Server, StartError, write_admin_kubeconfig};

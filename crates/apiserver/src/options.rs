@@ -1,8 +1,9 @@
 //! Parameters of reads and writes, checked as `meta/v1` and `meta/internalversion` validation do.
 
 use api::field::{Path, Problem, Problems};
-use api::selector::{FieldSelector, LabelSelector};
 use api::resource::Resource;
+use api::schema::Validation;
+use api::selector::{FieldSelector, LabelSelector};
 use api::status::Status;
 use serde_json::{Value, json};
 
@@ -15,14 +16,6 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     pub(crate) manager: String,
     pub(crate) validation: Validation,
-}
-
-/// What happens to unknown and duplicate fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Validation {
-    Ignore,
-    Warn,
-    Strict,
 }
 
 impl WriteOptions {
@@ -46,7 +39,11 @@ impl WriteOptions {
         };
         refuse(kind, &problems)?;
         let manager = call.field_manager();
-        Ok(Self { dry_run: !dry_run.is_empty(), manager, validation })
+        Ok(Self {
+            dry_run: !dry_run.is_empty(),
+            manager,
+            validation,
+        })
     }
 }
 
@@ -56,7 +53,10 @@ fn manager_problems(manager: &str) -> Problems {
         problems.push(Problem::too_long(path.clone(), 128));
     }
     for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control()) {
-        let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+        let detail = format!(
+            "invalid character U+{:04X} (at position {at})",
+            u32::from(c)
+        );
         problems.push(Problem::invalid(path.clone(), manager, detail));
     }
     problems
@@ -89,9 +89,15 @@ pub(crate) struct DeleteOptions {
 impl DeleteOptions {
     /// From the parameters; used when the request has no body.
     pub(crate) fn from_query(query: &Query) -> Result<Self, Status> {
-        let grace_seconds = match query.get("gracePeriodSeconds").filter(|text| !text.is_empty()) {
+        let grace_seconds = match query
+            .get("gracePeriodSeconds")
+            .filter(|text| !text.is_empty())
+        {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| Status::bad_request(not_a_number(text)))?),
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|_| Status::bad_request(not_a_number(text)))?,
+            ),
         };
         let dry_run: Vec<&str> = query.all("dryRun").collect();
         let options = Self {
@@ -107,7 +113,10 @@ impl DeleteOptions {
     /// From a decoded body, which then wins over all parameters.
     pub(crate) fn from_body(body: &Value) -> Result<Self, Status> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let list = body["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let list = body["dryRun"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let dry_run: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
         let options = Self {
             grace_seconds: body["gracePeriodSeconds"].as_i64(),
@@ -166,7 +175,9 @@ impl ListOptions {
             None => Ok(None),
             Some(text) => {
                 let parsed = text.parse::<i64>();
-                parsed.map(Some).map_err(|_| Status::bad_request(not_a_number(text)))
+                parsed
+                    .map(Some)
+                    .map_err(|_| Status::bad_request(not_a_number(text)))
             }
         };
         let labels = LabelSelector::parse(query.text("labelSelector"));
@@ -195,7 +206,11 @@ impl ListOptions {
     }
 
     fn check(&self) -> Result<(), Status> {
-        let problems = if self.watch { self.watch_problems() } else { self.list_problems() };
+        let problems = if self.watch {
+            self.watch_problems()
+        } else {
+            self.list_problems()
+        };
         refuse("ListOptions", &problems)
     }
 
@@ -221,7 +236,10 @@ impl ListOptions {
         }
         if self.send_initial_events.is_some() {
             let field = Path::new("sendInitialEvents");
-            problems.push(Problem::forbidden(field, "sendInitialEvents is forbidden for list"));
+            problems.push(Problem::forbidden(
+                field,
+                "sendInitialEvents is forbidden for list",
+            ));
         }
         problems
     }

@@ -12,14 +12,18 @@ impl Query {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let decoded = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name, true).into_owned(), decode(value, true).into_owned())
+            (
+                decode(name, true).into_owned(),
+                decode(value, true).into_owned(),
+            )
         });
         Self(decoded.collect())
     }
 
     /// The first value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     /// The first value, empty if there is none.
@@ -36,12 +40,10 @@ impl Query {
     /// A boolean as Go's conversion of query parameters reads it: anything but these words is true.
     pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         let value = self.get(name)?;
-        Some(!matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
-    }
-
-    /// Whether any of these is given.
-    pub(crate) fn has_any(&self, names: &[&str]) -> bool {
-        self.0.iter().any(|(key, _)| names.contains(&key.as_str()))
+        Some(!matches!(
+            value.to_ascii_lowercase().as_str(),
+            "false" | "0"
+        ))
     }
 }
 

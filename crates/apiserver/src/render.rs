@@ -57,7 +57,11 @@ impl View {
                 return Err(Status::bad_request(text));
             }
         };
-        Ok(Self { resource, form, include })
+        Ok(Self {
+            resource,
+            form,
+            include,
+        })
     }
 
     /// One object, from its JSON with a resourceVersion.
@@ -83,8 +87,18 @@ impl View {
         };
         let object: Value = serde_json::from_slice(json).unwrap_or_default();
         let meta = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
-        let columns = if first { columns(self.resource) } else { Value::Null };
-        table(version, &meta, &columns, &json!([self.row(&object, version)])).into()
+        let columns = if first {
+            columns(self.resource)
+        } else {
+            Value::Null
+        };
+        table(
+            version,
+            &meta,
+            &columns,
+            &json!([self.row(&object, version)]),
+        )
+        .into()
     }
 
     /// Many objects.
@@ -106,7 +120,9 @@ impl View {
             }
             Shape::Table(version) => {
                 let parsed = objects.map(|json| serde_json::from_slice(json).unwrap_or_default());
-                let rows: Vec<Value> = parsed.map(|object: Value| self.row(&object, version)).collect();
+                let rows: Vec<Value> = parsed
+                    .map(|object: Value| self.row(&object, version))
+                    .collect();
                 table(version, &meta, &columns(self.resource), &rows.into()).into()
             }
         }

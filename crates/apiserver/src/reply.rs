@@ -48,7 +48,12 @@ impl Reply {
 
     pub(crate) fn full(code: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let body = Body::Full(body.into());
-        Self { code, content_type, body, retry_after: None }
+        Self {
+            code,
+            content_type,
+            body,
+            retry_after: None,
+        }
     }
 
     /// JSON bytes, as YAML if that was asked for.
@@ -67,7 +72,10 @@ impl From<Status> for Reply {
         let details = status.details.as_ref();
         let retry_after = details.and_then(|details| details["retryAfterSeconds"].as_u64());
         let reply = Self::value(status.code, &status.body());
-        Self { retry_after, ..reply }
+        Self {
+            retry_after,
+            ..reply
+        }
     }
 }
 
@@ -102,7 +110,9 @@ fn compress(call: &Call, response: &mut Response<Body>) {
     let Body::Full(bytes) = response.body() else {
         return;
     };
-    let wanted = call.header(ACCEPT_ENCODING).is_some_and(|text| text.contains("gzip"));
+    let wanted = call
+        .header(ACCEPT_ENCODING)
+        .is_some_and(|text| text.contains("gzip"));
     if bytes.len() < GZIP_FROM || !wanted || response.headers().contains_key(CONTENT_ENCODING) {
         return;
     }

@@ -7,7 +7,6 @@ use http::Method;
 use crate::query::{Query, decode};
 
 /// What a path means.
-#[derive(Debug)]
 pub(crate) enum Route {
     /// Below `/api` or `/apis`: objects.
     Objects(Target),
@@ -18,7 +17,6 @@ pub(crate) enum Route {
 }
 
 /// Objects of a served kind.
-#[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) resource: &'static Resource,
     /// Empty for all namespaces, and for what has none.
@@ -27,12 +25,9 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// Empty for the object itself.
     pub(crate) subresource: String,
-    /// What follows a subresource (of `proxy`).
-    pub(crate) rest: Vec<String>,
 }
 
 /// What was asked for, in the words of an authorizer.
-#[derive(Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) group: String,
     pub(crate) version: String,
@@ -59,7 +54,10 @@ impl Target {
 /// Reads a path.
 pub(crate) fn route(path: &str) -> Route {
     let raw: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-    let segments: Vec<String> = raw.iter().map(|part| decode(part, false).into_owned()).collect();
+    let segments: Vec<String> = raw
+        .iter()
+        .map(|part| decode(part, false).into_owned())
+        .collect();
     let (group, version, rest) = match segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["api", version, ..] if segments.len() > 2 => ("", version, 2),
         ["apis", group, version, ..] if segments.len() > 3 => (group, version, 3),
@@ -97,7 +95,8 @@ fn object(group: &str, version: &str, below: &[String]) -> Option<Asked> {
 
 fn find(asked: Asked, below: &[String]) -> Route {
     let found = resources::find(&asked.group, &asked.resource);
-    let through_namespace = below.first().is_some_and(|first| first == "namespaces") && below.len() > 2;
+    let through_namespace =
+        below.first().is_some_and(|first| first == "namespaces") && below.len() > 2;
     let fits = |resource: &&Resource| {
         let named = asked.namespace.is_empty() && !asked.name.is_empty();
         resource.version == asked.version
@@ -107,7 +106,11 @@ fn find(asked: Asked, below: &[String]) -> Route {
     let Some(resource) = found.filter(fits) else {
         return Route::Unknown(asked);
     };
-    let used = if through_namespace && resource.plural != "namespaces" { 5 } else { 3 };
+    let used = if through_namespace && resource.plural != "namespaces" {
+        5
+    } else {
+        3
+    };
     let rest: Vec<String> = below.iter().skip(used).cloned().collect();
     let declared = |name: &str| resource.subresources.iter().any(|sub| sub.name == name);
     if !asked.subresource.is_empty() && (!declared(&asked.subresource) || refuses(&asked, &rest)) {
@@ -118,7 +121,6 @@ fn find(asked: Asked, below: &[String]) -> Route {
         namespace: asked.namespace,
         name: asked.name,
         subresource: asked.subresource,
-        rest,
     })
 }
 
@@ -149,7 +151,10 @@ mod tests {
     fn told(path: &str) -> String {
         match route(path) {
             Route::Objects(t) => {
-                format!("{} ns={} name={} sub={}", t.resource.plural, t.namespace, t.name, t.subresource)
+                format!(
+                    "{} ns={} name={} sub={}",
+                    t.resource.plural, t.namespace, t.name, t.subresource
+                )
             }
             Route::Unknown(asked) => format!("unknown {}", asked.resource),
             Route::Other(segments) => format!("other {}", segments.join("/")),
@@ -159,16 +164,31 @@ mod tests {
     #[test]
     fn paths_name_objects() {
         let cases = [
-            ("/api/v1/namespaces/n/pods/p/log", "pods ns=n name=p sub=log"),
-            ("/api/v1/namespaces/n/configmaps/", "configmaps ns=n name= sub="),
-            ("/api/v1/namespaces//configmaps", "configmaps ns= name= sub="),
+            (
+                "/api/v1/namespaces/n/pods/p/log",
+                "pods ns=n name=p sub=log",
+            ),
+            (
+                "/api/v1/namespaces/n/configmaps/",
+                "configmaps ns=n name= sub=",
+            ),
+            (
+                "/api/v1/namespaces//configmaps",
+                "configmaps ns= name= sub=",
+            ),
             ("/api/v1/configmaps", "configmaps ns= name= sub="),
             ("/api/v1/namespaces/n", "namespaces ns= name=n sub="),
-            ("/api/v1/namespaces/n/finalize", "namespaces ns= name=n sub=finalize"),
+            (
+                "/api/v1/namespaces/n/finalize",
+                "namespaces ns= name=n sub=finalize",
+            ),
             ("/api/v1/nodes/a/status", "nodes ns= name=a sub=status"),
             ("/apis/apps/v1/deployments", "deployments ns= name= sub="),
             ("/apis/apps/v2/deployments", "unknown deployments"),
-            ("/api/v1/namespaces/n/configmaps/a/status", "unknown configmaps"),
+            (
+                "/api/v1/namespaces/n/configmaps/a/status",
+                "unknown configmaps",
+            ),
             ("/api/v1/configmaps/a", "unknown configmaps"),
             ("/api/v1/nothings", "unknown nothings"),
             ("/api/v1", "other api/v1"),

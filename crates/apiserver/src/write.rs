@@ -9,8 +9,6 @@ mod commit;
 mod create;
 mod update;
 
-pub(crate) use commit::Committed;
-
 use std::sync::Arc;
 
 use api::resource::Part;
@@ -18,7 +16,7 @@ use api::status::Status;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::api::Api;
+use crate::api_state::Api;
 use crate::call::Call;
 use crate::registry::Stored;
 use crate::routes::Target;
@@ -91,7 +89,10 @@ impl Write<'_> {
         for attempt in 0..ROUNDS {
             self.call.take_warnings_of_round(attempt);
             self.api.fresh().await?;
-            let wanted = Wanted { object: object.clone(), managed: false };
+            let wanted = Wanted {
+                object: object.clone(),
+                managed: false,
+            };
             if let Round::Done(written) = self.create_round(wanted, attempt).await? {
                 return Ok(written);
             }
@@ -113,4 +114,5 @@ impl Write<'_> {
 }
 
 /// Why a stale write is refused.
-const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";

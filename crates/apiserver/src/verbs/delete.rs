@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::admission;
-use crate::api::{Api, not_found};
+use crate::api_state::{Api, not_found};
 use crate::call::Call;
 use crate::decode;
 use crate::options::DeleteOptions;
@@ -55,11 +55,21 @@ pub(crate) async fn remove(
     options: &DeleteOptions,
 ) -> Result<Deleted, Status> {
     let part = Part::Main;
-    let write = Write { api, call, target, part, dry_run: options.dry_run, manager: "" };
+    let write = Write {
+        api,
+        call,
+        target,
+        part,
+        dry_run: options.dry_run,
+        manager: "",
+    };
     for attempt in 0..ROUNDS {
         let old = api.current(target, &target.name).await?;
         let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
-        let uid = old.object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let uid = old.object["metadata"]["uid"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let plan = plan(target.resource, &old.object, options, Timestamp::now())?;
         let (round, gone) = carry_out(&write, &old, plan, attempt).await?;
         if let Round::Done(written) = round {
@@ -78,11 +88,23 @@ async fn carry_out(
     match plan {
         Plan::Nothing => {
             let json = old.stored.json().clone();
-            Ok((Round::Done(Written { json, created: false }), false))
+            Ok((
+                Round::Done(Written {
+                    json,
+                    created: false,
+                }),
+                false,
+            ))
         }
         Plan::Mark(object) if object == old.object => {
             let json = old.stored.json().clone();
-            Ok((Round::Done(Written { json, created: false }), false))
+            Ok((
+                Round::Done(Written {
+                    json,
+                    created: false,
+                }),
+                false,
+            ))
         }
         Plan::Mark(object) => {
             let name = old.stored.name().to_owned();
@@ -90,7 +112,10 @@ async fn carry_out(
             Ok((round.await?, false))
         }
         Plan::Remove(shown) => {
-            let old = Old { stored: old.stored.clone(), object: shown };
+            let old = Old {
+                stored: old.stored.clone(),
+                object: shown,
+            };
             Ok((write.commit_delete(&old, None, attempt).await?, true))
         }
     }

@@ -2,7 +2,7 @@
 
 use api::status::Status;
 
-use crate::api::Api;
+use crate::api_state::Api;
 use crate::call::Call;
 use crate::options::ListOptions;
 use crate::reply::Reply;
@@ -25,7 +25,6 @@ pub(crate) async fn delete_collection(
             namespace: object.namespace().to_owned(),
             name: object.name().to_owned(),
             subresource: String::new(),
-            rest: Vec::new(),
         };
         match delete::remove(api, call, &one, &options).await {
             Err(status) if status.code != 404 => return Err(status),

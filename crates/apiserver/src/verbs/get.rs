@@ -3,7 +3,7 @@
 use api::status::Status;
 use store::Revision;
 
-use crate::api::{Api, not_found};
+use crate::api_state::{Api, not_found};
 use crate::call::Call;
 use crate::reply::Reply;
 use crate::routes::Target;
@@ -24,7 +24,9 @@ fn version(text: &str) -> Result<Revision, Status> {
     if text.is_empty() {
         return Ok(Revision::default());
     }
-    text.parse().map(Revision).map_err(|_| Status::untyped(invalid_version(text)))
+    text.parse()
+        .map(Revision)
+        .map_err(|_| Status::untyped(invalid_version(text)))
 }
 
 /// What is said of a version that is no number.

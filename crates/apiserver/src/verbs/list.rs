@@ -7,7 +7,7 @@ use api::status::Status;
 use serde_json::json;
 use store::{RangeQuery, Revision};
 
-use crate::api::{Api, store_failed};
+use crate::api_state::{Api, store_failed};
 use crate::call::Call;
 use crate::keys;
 use crate::options::ListOptions;
@@ -38,7 +38,11 @@ pub(crate) async fn select(
 ) -> Result<(Vec<Arc<Stored>>, ListMeta), Status> {
     let start = Page::read(options)?;
     let (objects, revision) = load(api, target, options, &start).await?;
-    let limit = if options.resource_version == "0" { 0 } else { options.limit };
+    let limit = if options.resource_version == "0" {
+        0
+    } else {
+        options.limit
+    };
     let selected = |object: &Arc<Stored>| {
         options.fields.matches(&**object) && options.labels.matches(|key| object.label(key))
     };
@@ -62,7 +66,11 @@ pub(crate) async fn select(
         _ => String::new(),
     };
     let remaining = (rest > 0 && options.selects_all()).then_some(rest);
-    let meta = ListMeta { resource_version: revision.to_string(), proceed, remaining };
+    let meta = ListMeta {
+        resource_version: revision.to_string(),
+        proceed,
+        remaining,
+    };
     Ok((kept, meta))
 }
 
@@ -85,13 +93,22 @@ async fn load(
         if let Some(name) = options.fields.single_name().filter(|_| after.is_none()) {
             if let Some(namespace) = namespace_of(target, options) {
                 let found = cache.get(namespace, name);
-                let revision = found.as_ref().map_or(applied, |one| one.revision().max(applied));
-                return Ok((found.into_iter().collect(), if exact { at_least } else { revision }));
+                let revision = found
+                    .as_ref()
+                    .map_or(applied, |one| one.revision().max(applied));
+                return Ok((
+                    found.into_iter().collect(),
+                    if exact { at_least } else { revision },
+                ));
             }
         }
         let snapshot = cache.list_after(&target.namespace, after.as_deref());
         if !exact || snapshot.revision <= at_least {
-            let revision = if exact { at_least } else { applied.max(snapshot.revision) };
+            let revision = if exact {
+                at_least
+            } else {
+                applied.max(snapshot.revision)
+            };
             return Ok((snapshot.objects, revision));
         }
     }
@@ -125,10 +142,20 @@ async fn history(
     if let Some(after) = after {
         query.start = format!("{prefix}{after}\0").into();
     }
-    let range = api.registry.store().range(query).await.map_err(|e| store_failed(&e))?;
+    let range = api
+        .registry
+        .store()
+        .range(query)
+        .await
+        .map_err(|e| store_failed(&e))?;
     let objects = range.items.iter().map(|pair| {
         let key = String::from_utf8_lossy(&pair.key[prefix.len()..]);
-        Arc::new(Stored::new(target.resource, &key, &pair.value, pair.mod_revision))
+        Arc::new(Stored::new(
+            target.resource,
+            &key,
+            &pair.value,
+            pair.mod_revision,
+        ))
     });
     Ok((objects.collect(), revision))
 }

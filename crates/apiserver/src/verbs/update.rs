@@ -4,7 +4,7 @@ use api::field::Problems;
 use api::status::Status;
 use serde_json::Value;
 
-use crate::api::{Api, not_found};
+use crate::api_state::{Api, not_found};
 use crate::call::Call;
 use crate::decode;
 use crate::options::WriteOptions;
@@ -21,8 +21,17 @@ pub(crate) async fn update(api: &Api, call: &Call, target: &Target) -> Result<Re
     check_name(target, &object)?;
     let part = super::part(target);
     let (dry_run, manager) = (options.dry_run, options.manager.as_str());
-    let write = Write { api, call, target, part, dry_run, manager };
-    let written = write.run(&target.name, |old| wanted(target, old, &object)).await?;
+    let write = Write {
+        api,
+        call,
+        target,
+        part,
+        dry_run,
+        manager,
+    };
+    let written = write
+        .run(&target.name, |old| wanted(target, old, &object))
+        .await?;
     let code = if written.created { 201 } else { 200 };
     Ok(Reply::either(code, view.form.yaml, view.one(&written.json)))
 }
@@ -32,7 +41,9 @@ fn wanted(target: &Target, old: Option<&Old>, object: &Value) -> Result<Wanted, 
     if old.is_none() && !creates {
         return Err(not_found(target.resource, &target.name));
     }
-    let stored = old.map_or("", |old| old.object["metadata"]["uid"].as_str().unwrap_or_default());
+    let stored = old.map_or("", |old| {
+        old.object["metadata"]["uid"].as_str().unwrap_or_default()
+    });
     let sent = object["metadata"]["uid"].as_str().unwrap_or_default();
     if !sent.is_empty() && sent != stored {
         return Err(other_uid(target, sent, stored));
@@ -44,13 +55,20 @@ fn wanted(target: &Target, old: Option<&Old>, object: &Value) -> Result<Wanted, 
             metadata.remove("resourceVersion");
         }
     }
-    Ok(Wanted { object, managed: false })
+    Ok(Wanted {
+        object,
+        managed: false,
+    })
 }
 
 /// 409 in the words of the storage layer.
 pub(crate) fn other_uid(target: &Target, sent: &str, stored: &str) -> Status {
     let resource = target.resource;
-    let place = if resource.namespaced { format!("{}/", target.namespace) } else { String::new() };
+    let place = if resource.namespaced {
+        format!("{}/", target.namespace)
+    } else {
+        String::new()
+    };
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: /registry/{}/{place}{}, ResourceVersion: 0, \
          AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {stored}",
@@ -61,12 +79,17 @@ pub(crate) fn other_uid(target: &Target, sent: &str, stored: &str) -> Status {
 
 /// The object must be the one that the path names.
 pub(crate) fn check_name(target: &Target, object: &Value) -> Result<(), Status> {
-    let (path, said) = (&target.name, object["metadata"]["name"].as_str().unwrap_or_default());
+    let (path, said) = (
+        &target.name,
+        object["metadata"]["name"].as_str().unwrap_or_default(),
+    );
     if said == path {
         return Ok(());
     }
     Err(Status::bad_request(if said.is_empty() {
-        format!("the name of the object ({path} based on URL) was undeterminable: name must be provided")
+        format!(
+            "the name of the object ({path} based on URL) was undeterminable: name must be provided"
+        )
     } else {
         format!("the name of the object ({said}) does not match the name on the URL ({path})")
     }))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::status::Status;
 use store::Revision;
 
-use crate::api::Api;
+use crate::api_state::Api;
 use crate::body::Body;
 use crate::call::Call;
 use crate::options::ListOptions;
@@ -35,14 +35,21 @@ pub(crate) async fn watch(
     let start = start(api, target, &options, version).await?;
     let feed = Feed::new(api.clone(), view, target, options, start);
     let body = Body::Stream(Box::pin(feed.stream(timeout)));
-    Ok(Reply { code: 200, content_type: JSON, body, retry_after: None })
+    Ok(Reply {
+        code: 200,
+        content_type: JSON,
+        body,
+        retry_after: None,
+    })
 }
 
 fn version(text: &str) -> Result<Revision, Status> {
     if text.is_empty() {
         return Ok(Revision::default());
     }
-    text.parse().map(Revision).map_err(|_| Status::untyped(invalid_version(text)))
+    text.parse()
+        .map(Revision)
+        .map_err(|_| Status::untyped(invalid_version(text)))
 }
 
 async fn start(
@@ -52,19 +59,39 @@ async fn start(
     version: Revision,
 ) -> Result<Start, Status> {
     let cache = api.registry.of(target.resource);
-    let with_state = options.send_initial_events.unwrap_or(version == Revision::default());
+    let with_state = options
+        .send_initial_events
+        .unwrap_or(version == Revision::default());
     if with_state {
         if options.resource_version != "0" {
             api.fresh().await?;
         }
-        let Snapshot { objects, next, revision } = cache.list(&target.namespace);
+        let Snapshot {
+            objects,
+            next,
+            revision,
+        } = cache.list(&target.namespace);
         let seen = api.registry.applied().max(revision);
-        return Ok(Start { objects, next, after: seen, expired: None });
+        return Ok(Start {
+            objects,
+            next,
+            after: seen,
+            expired: None,
+        });
     }
-    let after = if version == Revision::default() { api.fresh().await? } else { version };
+    let after = if version == Revision::default() {
+        api.fresh().await?
+    } else {
+        version
+    };
     let (next, expired) = match cache.position_after(after) {
         Ok(next) => (next, None),
         Err(expired) => (0, Some(expired.oldest)),
     };
-    Ok(Start { objects: Vec::new(), next, after, expired })
+    Ok(Start {
+        objects: Vec::new(),
+        next,
+        after,
+        expired,
+    })
 }

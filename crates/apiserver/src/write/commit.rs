@@ -6,14 +6,14 @@ use serde_json::Value;
 use store::{Compare, Operation, Revision, Transaction, TransactionOutcome};
 
 use super::{Old, Round, Write, Written};
+use crate::api_state::store_failed;
 use crate::codec;
 use crate::keys;
 use crate::registry::Stored;
 use crate::reserve::{Lost, Reservation, WriteContext};
-use crate::api::store_failed;
 
 /// How a transaction ended.
-pub(crate) enum Committed {
+enum Committed {
     /// Durable, at this revision of the object.
     At(Revision),
     /// Another round may succeed.
@@ -22,7 +22,7 @@ pub(crate) enum Committed {
 
 impl Write<'_> {
     /// Stores the object.
-    pub(super) async fn commit_put(
+    pub(crate) async fn commit_put(
         &self,
         old: Option<&Stored>,
         name: &str,
@@ -39,8 +39,14 @@ impl Write<'_> {
             return Ok(Round::Done(Written { json, created }));
         }
         let key = keys::object(self.target.resource, &self.target.namespace, name);
-        let put = Operation::Put { key: key.clone(), value: value.clone() };
-        let before = Compare { key, mod_revision: old.map(Stored::revision).unwrap_or_default() };
+        let put = Operation::Put {
+            key: key.clone(),
+            value: value.clone(),
+        };
+        let before = Compare {
+            key,
+            mod_revision: old.map(Stored::revision).unwrap_or_default(),
+        };
         Ok(match self.commit(before, put, reservation).await? {
             Committed::Lost => Round::Lost,
             Committed::At(revision) => {
@@ -61,7 +67,10 @@ impl Write<'_> {
         let shown: Bytes = codec::encode(last.unwrap_or(&old.object));
         let unchanged = codec::with_revision(&shown, old.stored.revision());
         if self.dry_run {
-            return Ok(Round::Done(Written { json: unchanged, created: false }));
+            return Ok(Round::Done(Written {
+                json: unchanged,
+                created: false,
+            }));
         }
         let context = WriteContext {
             resource: self.target.resource,
@@ -72,17 +81,28 @@ impl Write<'_> {
             attempt,
         };
         let reservation = self.api.reserve(context).await?;
-        let key = keys::object(self.target.resource, old.stored.namespace(), old.stored.name());
-        let before = Compare { key: key.clone(), mod_revision: old.stored.revision() };
+        let key = keys::object(
+            self.target.resource,
+            old.stored.namespace(),
+            old.stored.name(),
+        );
+        let before = Compare {
+            key: key.clone(),
+            mod_revision: old.stored.revision(),
+        };
         let delete = Operation::Delete { key };
         Ok(match self.commit(before, delete, reservation).await? {
             Committed::Lost => Round::Lost,
-            Committed::At(_) if last.is_some() => {
-                Round::Done(Written { json: unchanged, created: false })
-            }
+            Committed::At(_) if last.is_some() => Round::Done(Written {
+                json: unchanged,
+                created: false,
+            }),
             Committed::At(revision) => {
                 let json = codec::with_revision(&shown, revision);
-                Round::Done(Written { json, created: false })
+                Round::Done(Written {
+                    json,
+                    created: false,
+                })
             }
         })
     }
@@ -93,18 +113,28 @@ impl Write<'_> {
         operation: Operation,
         reservation: Reservation,
     ) -> Result<Committed, Status> {
-        let Reservation { mut compares, before, after, hold } = reservation;
+        let Reservation {
+            mut compares,
+            before,
+            after,
+            hold,
+        } = reservation;
         compares.insert(0, compare);
         let at = before.len();
         let operations = before.into_iter().chain([operation]).chain(after).collect();
-        let transaction = Transaction { compares, operations };
+        let transaction = Transaction {
+            compares,
+            operations,
+        };
         let outcome = self.api.registry.store().transact(transaction).await;
         match outcome.map_err(|error| store_failed(&error))? {
             TransactionOutcome::Committed { revisions } => {
                 if let Some(hold) = hold {
                     hold.commit();
                 }
-                Ok(Committed::At(revisions.get(at).copied().unwrap_or_default()))
+                Ok(Committed::At(
+                    revisions.get(at).copied().unwrap_or_default(),
+                ))
             }
             TransactionOutcome::Failed { compare: 0, .. } => Ok(Committed::Lost),
             TransactionOutcome::Failed { compare, actual } => match hold {

@@ -1,6 +1,5 @@
 //! A round that creates (`rest.BeforeCreate` and `Store.create`).
 
-use api::resource::Part;
 use api::status::Status;
 use api::validation::{metadata, names};
 use serde_json::{Map, Value, json};
@@ -8,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Round, Wanted, Write};
 use crate::admission;
-use crate::api::now;
+use crate::api_state::now;
 use crate::fields;
 use crate::reserve::WriteContext;
 
@@ -19,14 +18,11 @@ const PREFIX_LENGTH: usize = 58;
 const NAME_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 impl Write<'_> {
-    pub(super) async fn create_round(
-        &self,
-        wanted: Wanted,
-        attempt: u32,
-    ) -> Result<Round, Status> {
+    pub(super) async fn create_round(&self, wanted: Wanted, attempt: u32) -> Result<Round, Status> {
         let (resource, strategy) = (self.target.resource, self.target.resource.strategy);
         let mut object = wanted.object;
         wipe(&mut object);
+        strategy.set_defaults(&mut object);
         if !wanted.managed {
             fields::update(self, None, &mut object);
         }
@@ -47,11 +43,15 @@ impl Write<'_> {
         }
         strategy.prepare_for_create(&mut object);
         self.validate_create(&object)?;
-        for text in strategy.warnings(&object, None) {
+        for text in strategy.warnings(self.part, &object, None) {
             self.call.warn(text);
         }
+        strategy.canonicalize(&mut object);
         refuse_version(&object)?;
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = object["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         if let Some(status) = self.exists(&name) {
             return Err(status);
         }
@@ -60,10 +60,7 @@ impl Write<'_> {
 
     fn validate_create(&self, object: &Value) -> Result<(), Status> {
         let resource = self.target.resource;
-        let mut problems = match self.part {
-            Part::Main => resource.strategy.validate_create(object),
-            Part::Sub(_) => resource.strategy.validate_create(object),
-        };
+        let mut problems = resource.strategy.validate_create(object);
         if problems.is_empty() {
             let rule = names::path_segment_name;
             problems = metadata::new_object(object, resource.namespaced, rule);
@@ -81,7 +78,11 @@ impl Write<'_> {
         let found = cache.get(&self.target.namespace, name)?;
         let going = !found.value()["metadata"]["deletionTimestamp"].is_null();
         let status = Status::already_exists(resource.group, resource.plural, name);
-        let prefix = if going { "object is being deleted: " } else { "" };
+        let prefix = if going {
+            "object is being deleted: "
+        } else {
+            ""
+        };
         let message = format!("{prefix}{}", status.message);
         Some(Status { message, ..status })
     }
@@ -90,10 +91,19 @@ impl Write<'_> {
 /// What a client may not say about a new object.
 fn wipe(object: &mut Value) {
     let metadata = members(object);
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+    ] {
         metadata.remove(field);
     }
-    if metadata.get("resourceVersion").is_some_and(|version| version == "0") {
+    if metadata
+        .get("resourceVersion")
+        .is_some_and(|version| version == "0")
+    {
         metadata.remove("resourceVersion");
     }
 }
@@ -102,7 +112,12 @@ fn fill(object: &mut Value) {
     let metadata = members(object);
     metadata.insert("uid".to_owned(), Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".to_owned(), now().into());
-    let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default();
+    let text = |field: &str| {
+        metadata
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let prefix = text("generateName");
     if text("name").is_empty() && !prefix.is_empty() {
         let name = generated(prefix);
@@ -119,7 +134,10 @@ fn generated(prefix: &str) -> String {
         let index = rand::random_range(0..NAME_LETTERS.len());
         char::from(NAME_LETTERS[index])
     };
-    prefix[..end].chars().chain((0..5).map(|_| letter())).collect()
+    prefix[..end]
+        .chars()
+        .chain((0..5).map(|_| letter()))
+        .collect()
 }
 
 fn refuse_version(object: &Value) -> Result<(), Status> {
@@ -135,5 +153,7 @@ fn members(object: &mut Value) -> &mut Map<String, Value> {
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
     }
-    object["metadata"].as_object_mut().expect("it was just made an object")
+    object["metadata"]
+        .as_object_mut()
+        .expect("it was just made an object")
 }

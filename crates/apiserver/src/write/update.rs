@@ -18,6 +18,7 @@ impl Write<'_> {
     ) -> Result<Round, Status> {
         let (resource, strategy) = (self.target.resource, self.target.resource.strategy);
         let mut object = wanted.object;
+        strategy.set_defaults(&mut object);
         if !wanted.managed {
             fields::update(self, Some(&old.object), &mut object);
         }
@@ -35,9 +36,10 @@ impl Write<'_> {
         strategy.prepare_for_update(self.part, &mut object, &old.object);
         self.finish_metadata(&mut object, &old.object);
         self.validate_update(&object, &old.object)?;
-        for text in strategy.warnings(&object, Some(&old.object)) {
+        for text in strategy.warnings(self.part, &object, Some(&old.object)) {
             self.call.warn(text);
         }
+        strategy.canonicalize(&mut object);
         fields::keep_times(&old.object, &mut object);
         let name = old.stored.name().to_owned();
         if goes_with_update(&object, &old.object) {
@@ -46,27 +48,39 @@ impl Write<'_> {
         }
         if object == old.object {
             let json = old.stored.json().clone();
-            return Ok(Round::Done(Written { json, created: false }));
+            return Ok(Round::Done(Written {
+                json,
+                created: false,
+            }));
         }
-        self.commit_put(Some(&old.stored), &name, &object, reservation).await
+        self.commit_put(Some(&old.stored), &name, &object, reservation)
+            .await
     }
 
     /// The version that was sent is a condition; without one the stored version is meant, where the kind allows.
     fn settle_version(&self, old: &Old, object: &mut Value) -> Result<(), Status> {
         let resource = self.target.resource;
-        let sent = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        let sent = object["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or_default();
         let version = parse_version(sent)?;
         let name = old.stored.name();
         match version {
             0 if resource.strategy.rules().unconditional_update => {
-                object["metadata"]["resourceVersion"] = old.object["metadata"]["resourceVersion"].clone();
+                object["metadata"]["resourceVersion"] =
+                    old.object["metadata"]["resourceVersion"].clone();
                 Ok(())
             }
             0 => {
                 let field = api::field::Path::new("metadata.resourceVersion");
                 let detail = "must be specified for an update";
                 let problem = api::field::Problem::invalid(field, 0, detail);
-                Err(Status::invalid(resource.group, resource.plural, name, &[problem]))
+                Err(Status::invalid(
+                    resource.group,
+                    resource.plural,
+                    name,
+                    &[problem],
+                ))
             }
             _ if version == old.stored.revision().0 => Ok(()),
             _ => Err(self.modified(name)),
@@ -125,7 +139,10 @@ fn keep(object: &mut Value, old: &Value, field: &str, over: bool) {
 fn goes_with_update(object: &Value, old: &Value) -> bool {
     let none = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     let metadata = &old["metadata"];
-    let at_once = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() == 0;
+    let at_once = metadata["deletionGracePeriodSeconds"]
+        .as_i64()
+        .unwrap_or_default()
+        == 0;
     let is_namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
     none(&object["metadata"]["finalizers"])
         && !metadata["deletionTimestamp"].is_null()
@@ -139,6 +156,8 @@ pub(crate) fn parse_version(text: &str) -> Result<u64, Status> {
         return Ok(0);
     }
     text.parse().map_err(|_| {
-        Status::untyped(format!("strconv.ParseUint: parsing \"{text}\": invalid syntax"))
+        Status::untyped(format!(
+            "strconv.ParseUint: parsing \"{text}\": invalid syntax"
+        ))
     })
 }

@@ -1,12 +1,11 @@
 //! What a deletion does to an object: nothing, a mark, or its end. Pure.
 
-use api::field::Problem;
 use api::resource::Resource;
 use api::status::Status;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::api::time_text;
+use crate::api_state::time_text;
 use crate::options::DeleteOptions;
 
 /// The garbage collector's finalizers (`meta/v1`).
@@ -44,7 +43,9 @@ pub(super) fn plan(
     if !events {
         set_finalizers(&mut object, options);
     }
-    let held = object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let held = object["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty());
     Ok(match (graceful, held) {
         (Some(0), false) => Plan::Remove(object),
         (Some(_), _) => Plan::Mark(object),
@@ -98,17 +99,23 @@ fn grace(
     options: &DeleteOptions,
     now: Timestamp,
 ) -> Grace {
-    let asked = options.grace_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
+    let asked = options
+        .grace_seconds
+        .map(|seconds| if seconds < 0 { 1 } else { seconds });
     let Some(usual) = resource.strategy.grace_seconds(object, asked) else {
         return Grace::None;
     };
     let metadata = &object["metadata"];
-    let deleted_at = metadata["deletionTimestamp"].as_str().and_then(|t| t.parse().ok());
+    let deleted_at = metadata["deletionTimestamp"]
+        .as_str()
+        .and_then(|t| t.parse().ok());
     let Some(deleted_at) = deleted_at else {
         begin(object, usual, now);
         return Grace::Seconds(usual);
     };
-    let period = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
+    let period = metadata["deletionGracePeriodSeconds"]
+        .as_i64()
+        .unwrap_or_default();
     match asked {
         _ if period == 0 => Grace::None,
         Some(asked) if asked < period => shorten(object, deleted_at, period, asked, now),
@@ -130,7 +137,10 @@ fn shorten(
     asked: i64,
     now: Timestamp,
 ) -> Grace {
-    let (mut at, mut seconds) = (deleted_at - SignedDuration::from_secs(period - asked), asked);
+    let (mut at, mut seconds) = (
+        deleted_at - SignedDuration::from_secs(period - asked),
+        asked,
+    );
     if at < now {
         at = now;
         seconds = seconds.min(1);
@@ -149,7 +159,9 @@ fn next_generation(object: &mut Value) {
 /// Marks what only its finalizers hold.
 fn mark(object: &mut Value, now: Timestamp) {
     let metadata = &object["metadata"];
-    let at: Option<Timestamp> = metadata["deletionTimestamp"].as_str().and_then(|t| t.parse().ok());
+    let at: Option<Timestamp> = metadata["deletionTimestamp"]
+        .as_str()
+        .and_then(|t| t.parse().ok());
     if at.is_none() {
         next_generation(object);
     }
@@ -162,8 +174,11 @@ fn mark(object: &mut Value, now: Timestamp) {
 /// The propagation policy becomes a finalizer that the garbage collector takes off.
 fn set_finalizers(object: &mut Value, options: &DeleteOptions) {
     let list = object["metadata"]["finalizers"].as_array();
-    let before: Vec<String> =
-        list.into_iter().flatten().filter_map(|f| f.as_str().map(str::to_owned)).collect();
+    let before: Vec<String> = list
+        .into_iter()
+        .flatten()
+        .filter_map(|f| f.as_str().map(str::to_owned))
+        .collect();
     let has = |name: &str| before.iter().any(|finalizer| finalizer == name);
     let first_of_both = before.iter().find(|f| *f == ORPHAN || *f == FOREGROUND);
     let (orphan, foreground) = match (options.orphan, options.propagation.as_deref()) {
@@ -198,7 +213,11 @@ fn namespace(old: &Value, now: Timestamp) -> Plan {
     let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     if !old["metadata"]["deletionTimestamp"].is_null() {
         let free = empty(&old["spec"]["finalizers"]) && empty(&old["metadata"]["finalizers"]);
-        return if free { Plan::Remove(old.clone()) } else { Plan::Nothing };
+        return if free {
+            Plan::Remove(old.clone())
+        } else {
+            Plan::Nothing
+        };
     }
     let mut object = old.clone();
     object["metadata"]["deletionTimestamp"] = time_text(now).into();

@@ -43,7 +43,10 @@ impl Page {
             return Ok(Self::default());
         }
         let number = version.parse::<u64>().map_err(|_| {
-            Status::bad_request(format!("invalid resource version: {}", invalid_version(version)))
+            Status::bad_request(format!(
+                "invalid resource version: {}",
+                invalid_version(version)
+            ))
         })?;
         // Without a match rule a limited list is exact, for clients older than the rule.
         let exact = match options.version_match.as_str() {
@@ -51,13 +54,21 @@ impl Page {
             "" => options.limit > 0 && number > 0,
             _ => false,
         };
-        Ok(Self { revision: Revision(number), exact, start: None })
+        Ok(Self {
+            revision: Revision(number),
+            exact,
+            start: None,
+        })
     }
 
     /// The key of the cache behind which the page begins.
     pub(crate) fn after(&self, namespace: &str) -> Option<String> {
         let start = self.start.as_ref()?;
-        Some(if namespace.is_empty() { start.clone() } else { format!("{namespace}/{start}") })
+        Some(if namespace.is_empty() {
+            start.clone()
+        } else {
+            format!("{namespace}/{start}")
+        })
     }
 }
 
@@ -68,14 +79,20 @@ fn continued(text: &str) -> Result<Page, Status> {
     let token: Result<Token, _> = serde_json::from_slice(&bytes);
     let token = token.map_err(|error| broken(&format!("continue key is not valid: {error}")))?;
     if token.v != TOKEN_VERSION || token.rv == 0 {
-        return Err(broken("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+        return Err(broken(
+            "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+        ));
     }
     let start = token.start.trim_end_matches('\0').to_owned();
     if start.is_empty() || start.contains("..") {
         return Err(broken(&format!("continue key is not valid: {start}")));
     }
     let revision = u64::try_from(token.rv).unwrap_or_default();
-    Ok(Page { revision: Revision(revision), exact: token.rv > 0, start: Some(start) })
+    Ok(Page {
+        revision: Revision(revision),
+        exact: token.rv > 0,
+        start: Some(start),
+    })
 }
 
 /// The token that continues behind `key`.
@@ -85,7 +102,11 @@ pub(crate) fn token(revision: Revision, key: &str, namespace: &str) -> String {
         _ => key,
     };
     let rv = i64::try_from(revision.0).unwrap_or(i64::MAX);
-    let token = Token { v: TOKEN_VERSION.to_owned(), rv, start: format!("{start}\0") };
+    let token = Token {
+        v: TOKEN_VERSION.to_owned(),
+        rv,
+        start: format!("{start}\0"),
+    };
     let text = serde_json::to_vec(&token).expect("a token is always printable");
     URL_SAFE_NO_PAD.encode(text)
 }
@@ -96,7 +117,10 @@ mod tests {
 
     #[test]
     fn a_token_continues_where_the_page_ended() {
-        let options = |proceed: String| ListOptions { proceed, ..ListOptions::default() };
+        let options = |proceed: String| ListOptions {
+            proceed,
+            ..ListOptions::default()
+        };
         let all = Page::read(&options(token(Revision(7), "ns/a", ""))).unwrap();
         assert_eq!((all.revision, all.exact), (Revision(7), true));
         assert_eq!(all.after("").as_deref(), Some("ns/a"));

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::accept::Shape;
-use crate::api::Api;
+use crate::api_state::Api;
 use crate::codec;
 use crate::options::ListOptions;
 use crate::registry::{Change, ChangeKind, Stored};
@@ -137,12 +137,18 @@ impl Feed {
                 }
             }
         }
-        if out.is_empty() { Step::Wait } else { Step::Write(out) }
+        if out.is_empty() {
+            Step::Wait
+        } else {
+            Step::Write(out)
+        }
     }
 
     fn write_initial(&mut self, out: &mut Vec<u8>) {
         for _ in 0..BATCH {
-            let Some(object) = self.initial.pop_front() else { break };
+            let Some(object) = self.initial.pop_front() else {
+                break;
+            };
             if self.selects(&object) {
                 self.write_event(out, "ADDED", object.json());
             }
@@ -161,7 +167,10 @@ impl Feed {
         if revision <= self.after {
             return;
         }
-        let before = change.previous.as_ref().is_some_and(|object| self.selects(object));
+        let before = change
+            .previous
+            .as_ref()
+            .is_some_and(|object| self.selects(object));
         let lives = change.kind != ChangeKind::Deleted;
         let now = lives && self.selects(&change.object);
         match (before, now) {

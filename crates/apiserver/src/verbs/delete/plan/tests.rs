@@ -17,16 +17,35 @@ fn finalizers(plan: &Plan) -> String {
 #[test]
 fn propagation_becomes_a_finalizer() {
     let kind = resources::find("", "configmaps").unwrap();
-    let policy = |text: &str| DeleteOptions { propagation: Some(text.to_owned()), ..Default::default() };
+    let policy = |text: &str| DeleteOptions {
+        propagation: Some(text.to_owned()),
+        ..Default::default()
+    };
     let cases = [
         (json!({}), DeleteOptions::default(), "removed"),
         (json!({}), policy("Background"), "removed"),
         (json!({}), policy("Foreground"), "[\"foregroundDeletion\"]"),
         (json!({}), policy("Orphan"), "[\"orphan\"]"),
-        (json!({"finalizers": ["a/b"]}), policy("Orphan"), "[\"a/b\",\"orphan\"]"),
-        (json!({"finalizers": ["orphan"]}), policy("Background"), "removed"),
-        (json!({"finalizers": ["orphan"]}), DeleteOptions::default(), "[\"orphan\"]"),
-        (json!({"finalizers": ["a/b"]}), DeleteOptions::default(), "[\"a/b\"]"),
+        (
+            json!({"finalizers": ["a/b"]}),
+            policy("Orphan"),
+            "[\"a/b\",\"orphan\"]",
+        ),
+        (
+            json!({"finalizers": ["orphan"]}),
+            policy("Background"),
+            "removed",
+        ),
+        (
+            json!({"finalizers": ["orphan"]}),
+            DeleteOptions::default(),
+            "[\"orphan\"]",
+        ),
+        (
+            json!({"finalizers": ["a/b"]}),
+            DeleteOptions::default(),
+            "[\"a/b\"]",
+        ),
     ];
     for (metadata, options, want) in cases {
         let plan = plan(kind, &object(&metadata), &options, Timestamp::UNIX_EPOCH).unwrap();
@@ -42,17 +61,27 @@ fn what_is_held_is_marked_once() {
     let Plan::Mark(marked) = plan(kind, &old, &options, Timestamp::UNIX_EPOCH).unwrap() else {
         panic!("it has a finalizer");
     };
-    assert_eq!(marked["metadata"]["deletionTimestamp"], "1970-01-01T00:00:00Z");
+    assert_eq!(
+        marked["metadata"]["deletionTimestamp"],
+        "1970-01-01T00:00:00Z"
+    );
     assert_eq!(marked["metadata"]["generation"], 2);
     let later = Timestamp::from_second(60).unwrap();
-    assert_eq!(plan(kind, &marked, &options, later).unwrap(), Plan::Mark(marked));
+    assert_eq!(
+        plan(kind, &marked, &options, later).unwrap(),
+        Plan::Mark(marked)
+    );
 }
 
 #[test]
 fn a_precondition_that_does_not_hold_is_a_conflict() {
     let kind = resources::find("", "configmaps").unwrap();
     let old = object(&json!({"name": "a", "uid": "1", "resourceVersion": "5"}));
-    for (uid, version, code) in [("1", "5", None), ("2", "5", Some(409)), ("1", "4", Some(409))] {
+    for (uid, version, code) in [
+        ("1", "5", None),
+        ("2", "5", Some(409)),
+        ("1", "4", Some(409)),
+    ] {
         let options = DeleteOptions {
             uid: Some(uid.to_owned()),
             resource_version: Some(version.to_owned()),
@@ -66,7 +95,8 @@ fn a_precondition_that_does_not_hold_is_a_conflict() {
 #[test]
 fn a_namespace_goes_with_the_second_deletion() {
     let kind = resources::find("", "namespaces").unwrap();
-    let old = json!({"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}, "status": {}});
+    let old =
+        json!({"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}, "status": {}});
     let options = DeleteOptions::default();
     let Plan::Mark(marked) = plan(kind, &old, &options, Timestamp::UNIX_EPOCH).unwrap() else {
         panic!("the first only marks");

@@ -7,6 +7,7 @@ use api::status::Status;
 use jiff::Timestamp;
 use serde_json::Value;
 use store::StoreError;
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -23,6 +24,9 @@ pub(crate) struct Api {
     pub(crate) metrics: Metrics,
     pub(crate) documents: crate::openapi::Documents,
     pub(crate) kubelet: Option<crate::kubelet::Kubelet>,
+    /// Where clients reach it, for discovery.
+    pub(crate) address: String,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Api {
@@ -33,23 +37,52 @@ impl Api {
         name: &str,
     ) -> Result<Option<Arc<Stored>>, Status> {
         self.fresh().await?;
-        Ok(self.registry.of(target.resource).get(&target.namespace, name))
+        Ok(self
+            .registry
+            .of(target.resource)
+            .get(&target.namespace, name))
     }
 
     /// As [`Api::stored`], parsed, for a write.
     pub(crate) async fn current(&self, target: &Target, name: &str) -> Result<Option<Old>, Status> {
         let stored = self.stored(target, name).await?;
-        Ok(stored.map(|stored| Old { object: stored.value(), stored }))
+        Ok(stored.map(|stored| Old {
+            object: stored.value(),
+            stored,
+        }))
     }
 
     /// Waits until the caches have seen everything that is durable now.
     pub(crate) async fn fresh(&self) -> Result<store::Revision, Status> {
-        self.registry.fresh().await.map_err(|error| store_failed(&error))
+        self.registry
+            .fresh()
+            .await
+            .map_err(|error| store_failed(&error))
+    }
+
+    /// Where clients reach this server.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the server is about to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Returns when the server is about to end.
+    pub(crate) async fn stopping(&self) {
+        let mut stop = self.stop.clone();
+        // Without a sender nobody is there to go on for.
+        let _ = stop.wait_for(|stop| *stop).await;
     }
 
     /// A namespace, as the cache has it.
     pub(crate) fn namespace(&self, name: &str) -> Option<Value> {
-        self.registry.kind("", "namespaces").get("", name).map(|found| found.value())
+        self.registry
+            .kind("", "namespaces")
+            .get("", name)
+            .map(|found| found.value())
     }
 
     /// Asks the kind's hook, if it has one.

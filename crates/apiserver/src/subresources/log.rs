@@ -1,0 +1,122 @@
+//! GET of a pod's `log`: fetched from the agent of the pod's node.
+
+use api::status::Status;
+use serde_json::Value;
+
+use crate::api_state::{Api, not_found};
+use crate::call::Call;
+use crate::reply::Reply;
+use crate::routes::Target;
+
+/// What the agent is asked besides the path (`PodLogOptions`).
+const PARAMETERS: [&str; 9] = [
+    "follow",
+    "previous",
+    "sinceSeconds",
+    "sinceTime",
+    "timestamps",
+    "tailLines",
+    "limitBytes",
+    "insecureSkipTLSVerifyBackend",
+    "stream",
+];
+
+pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply, Status> {
+    let old = api.current(target, &target.name).await?;
+    let pod = old
+        .ok_or_else(|| not_found(target.resource, &target.name))?
+        .object;
+    let container = container(&pod, call.query.text("container"), &target.name)?;
+    let Some(node) = pod["spec"]["nodeName"]
+        .as_str()
+        .filter(|node| !node.is_empty())
+    else {
+        return Ok(Reply::text(204, ""));
+    };
+    let found = api
+        .registry
+        .kind("", "nodes")
+        .get("", node)
+        .map(|node| node.value());
+    let kubelet = api.kubelet.as_ref().zip(found);
+    let Some((kubelet, node)) = kubelet else {
+        let why = format!(
+            "Get the log of {}: node \"{node}\" is not there",
+            target.name
+        );
+        return Err(Status::untyped(why));
+    };
+    let path = format!(
+        "/containerLogs/{}/{}/{container}{}",
+        target.namespace,
+        target.name,
+        parameters(call)
+    );
+    kubelet.get(&node, &path).await
+}
+
+fn parameters(call: &Call) -> String {
+    let given = PARAMETERS
+        .iter()
+        .filter_map(|name| Some((name, call.query.get(name)?)));
+    let pairs: Vec<String> = given
+        .map(|(name, value)| format!("{name}={}", escape(value)))
+        .collect();
+    if pairs.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", pairs.join("&"))
+    }
+}
+
+fn escape(value: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+    let bytes = value.bytes();
+    bytes
+        .map(|b| {
+            if plain(b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect()
+}
+
+/// The container that is meant; a pod of one needs no name.
+fn container(pod: &Value, asked: &str, name: &str) -> Result<String, Status> {
+    let names = |field: &str| -> Vec<String> {
+        let list = pod["spec"][field].as_array().into_iter().flatten();
+        list.filter_map(|c| c["name"].as_str().map(str::to_owned))
+            .collect()
+    };
+    let (plain, init) = (names("containers"), names("initContainers"));
+    if asked.is_empty() {
+        if let [only] = plain.as_slice() {
+            return Ok(only.clone());
+        }
+        let mut text = format!(
+            "a container name must be specified for pod {name}, choose one of: [{}]",
+            plain.join(" ")
+        );
+        if !init.is_empty() {
+            text.push_str(&format!(
+                " or one of the init containers: [{}]",
+                init.join(" ")
+            ));
+        }
+        return Err(Status::bad_request(text));
+    }
+    let ephemeral = names("ephemeralContainers");
+    let known = plain
+        .iter()
+        .chain(&init)
+        .chain(&ephemeral)
+        .any(|c| c == asked);
+    if known {
+        return Ok(asked.to_owned());
+    }
+    Err(Status::bad_request(format!(
+        "container {asked} is not valid for pod {name}"
+    )))
+}
