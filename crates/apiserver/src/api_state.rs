@@ -22,7 +22,6 @@ pub(crate) struct Api {
     pub(crate) config: Config,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) metrics: Metrics,
-    pub(crate) documents: crate::openapi::Documents,
     pub(crate) kubelet: Option<crate::kubelet::Kubelet>,
     /// Where clients reach it, for discovery.
     pub(crate) address: String,

@@ -27,7 +27,7 @@ const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-no
 pub(crate) async fn ensure(api: &Arc<Api>) -> Result<(), String> {
     for name in NAMESPACES {
         let namespace = json!({"metadata": {"name": name}});
-        create(api, "/api/v1/namespaces", "", "namespaces", "", &namespace).await?;
+        create(api, "/api/v1/namespaces", ("", "namespaces"), &namespace).await?;
     }
     let ranges: Vec<String> = api
         .config
@@ -38,10 +38,10 @@ pub(crate) async fn ensure(api: &Arc<Api>) -> Result<(), String> {
     let cidr = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ranges}});
     let group = "networking.k8s.io";
     let path = format!("/apis/{group}/v1/servicecidrs");
-    create(api, &path, group, "servicecidrs", "", &cidr).await?;
+    create(api, &path, (group, "servicecidrs"), &cidr).await?;
     if let Some(service) = service(api) {
         let path = "/api/v1/namespaces/default/services";
-        create(api, path, "", "services", "default", &service).await?;
+        create(api, path, ("", "services"), &service).await?;
     }
     endpoints(api).await
 }
@@ -115,15 +115,14 @@ async fn endpoints(api: &Arc<Api>) -> Result<(), String> {
 async fn create(
     api: &Arc<Api>,
     path: &str,
-    group: &str,
-    plural: &str,
-    namespace: &str,
+    kind: (&str, &str),
     object: &Value,
 ) -> Result<(), String> {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    let (namespace, name) = (text("namespace"), text("name"));
     if api
         .registry
-        .kind(group, plural)
+        .kind(kind.0, kind.1)
         .get(namespace, name)
         .is_some()
     {

@@ -57,8 +57,8 @@ async fn objects(api: &Arc<Api>, call: &Call, target: &Target) -> Result<Reply, 
     let whole = call.query.flag("watch") == Some(true);
     let verb = method(call, target, whole).ok_or_else(method_not_allowed)?;
     check_place(target, verb)?;
-    if target.resource.plural == "endpoints" && target.resource.group.is_empty() {
-        call.warn("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
+    if let Some(text) = target.resource.strategy.rules().deprecation {
+        call.warn(text);
     }
     if !target.subresource.is_empty() {
         let sub = target

@@ -8,10 +8,6 @@ use crate::api_state::Api;
 use crate::call::Call;
 use crate::reply::Reply;
 
-/// The documents that have been made.
-#[derive(Default)]
-pub(crate) struct Documents {}
-
 pub(crate) async fn serve(_api: &Arc<Api>, _call: &Call, _parts: &[&str]) -> Result<Reply, Status> {
     Err(crate::dispatch::nothing_here())
 }

@@ -1,6 +1,7 @@
 //! The kinds of patches, by media type.
 
-use api::schema::{self, Decoded, Kind, Validation};
+use api::patch;
+use api::schema::{Decoded, Kind, Validation};
 use api::status::Status;
 use serde_json::Value;
 
@@ -39,36 +40,13 @@ pub(crate) fn patch(
     body: &[u8],
     validation: Validation,
 ) -> Result<Decoded, Status> {
-    if kind != Patch::Merge && kind != Patch::Strategic {
-        return Err(Status::new(
-            501,
-            "NotImplemented",
-            "this kind of patch is not served yet",
-        ));
-    }
-    let patch: Value =
-        serde_json::from_slice(body).map_err(|e| Status::bad_request(e.to_string()))?;
-    let mut object = current.clone();
-    merge(&mut object, &patch);
-    schema::decode_value(served, &object, validation).map_err(Status::bad_request)
-}
-
-fn merge(object: &mut Value, patch: &Value) {
-    let Some(members) = patch.as_object() else {
-        *object = patch.clone();
-        return;
+    let kind = match kind {
+        Patch::Json => patch::Patch::Json,
+        Patch::Merge => patch::Patch::Merge,
+        Patch::Strategic => patch::Patch::Strategic,
+        Patch::Apply => return Err(crate::decode::unsupported(MEDIA_TYPES)),
     };
-    if !object.is_object() {
-        *object = Value::Object(serde_json::Map::new());
-    }
-    let into = object.as_object_mut().expect("it was just made an object");
-    for (key, value) in members {
-        if value.is_null() {
-            into.remove(key);
-        } else {
-            merge(into.entry(key.clone()).or_insert(Value::Null), value);
-        }
-    }
+    patch::apply(kind, served, current, body, validation)
 }
 
 /// The object as an applied configuration leaves it, with its managed fields.

@@ -49,7 +49,8 @@ impl Query {
 
 /// Percent signs decoded; broken ones stay as they are.
 pub(crate) fn decode(text: &str, plus_is_blank: bool) -> Cow<'_, str> {
-    if !text.contains('%') && !(plus_is_blank && text.contains('+')) {
+    let blank = plus_is_blank && text.contains('+');
+    if !blank && !text.contains('%') {
         return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();

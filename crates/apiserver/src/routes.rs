@@ -100,8 +100,8 @@ fn find(asked: Asked, below: &[String]) -> Route {
     let fits = |resource: &&Resource| {
         let named = asked.namespace.is_empty() && !asked.name.is_empty();
         resource.version == asked.version
-            && !(resource.namespaced && named)
-            && !(!resource.namespaced && !asked.namespace.is_empty())
+            && (!resource.namespaced || !named)
+            && (resource.namespaced || asked.namespace.is_empty())
     };
     let Some(resource) = found.filter(fits) else {
         return Route::Unknown(asked);

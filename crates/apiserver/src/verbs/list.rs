@@ -90,17 +90,14 @@ async fn load(
     reach(api, at_least).await?;
     let applied = api.registry.applied();
     if !exact || cache.revision() <= at_least {
-        if let Some(name) = options.fields.single_name().filter(|_| after.is_none()) {
-            if let Some(namespace) = namespace_of(target, options) {
-                let found = cache.get(namespace, name);
-                let revision = found
-                    .as_ref()
-                    .map_or(applied, |one| one.revision().max(applied));
-                return Ok((
-                    found.into_iter().collect(),
-                    if exact { at_least } else { revision },
-                ));
-            }
+        let name = options.fields.single_name().filter(|_| after.is_none());
+        if let Some((name, namespace)) = name.zip(namespace_of(target, options)) {
+            let found = cache.get(namespace, name);
+            let newest = found
+                .as_ref()
+                .map_or(applied, |one| one.revision().max(applied));
+            let revision = if exact { at_least } else { newest };
+            return Ok((found.into_iter().collect(), revision));
         }
         let snapshot = cache.list_after(&target.namespace, after.as_deref());
         if !exact || snapshot.revision <= at_least {

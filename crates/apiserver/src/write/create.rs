@@ -27,7 +27,7 @@ impl Write<'_> {
             fields::update(self, None, &mut object);
         }
         admission::create(self, &mut object)?;
-        fill(&mut object);
+        fill(&mut object, strategy.rules().random_names);
         let context = WriteContext {
             resource,
             part: self.part,
@@ -108,7 +108,7 @@ fn wipe(object: &mut Value) {
     }
 }
 
-fn fill(object: &mut Value) {
+fn fill(object: &mut Value, random: bool) {
     let metadata = members(object);
     metadata.insert("uid".to_owned(), Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".to_owned(), now().into());
@@ -120,7 +120,11 @@ fn fill(object: &mut Value) {
     };
     let prefix = text("generateName");
     if text("name").is_empty() && !prefix.is_empty() {
-        let name = generated(prefix);
+        let name = if random {
+            generated(prefix)
+        } else {
+            prefix.to_owned()
+        };
         metadata.insert("name".to_owned(), name.into());
     }
 }

@@ -147,7 +147,7 @@ fn goes_with_update(object: &Value, old: &Value) -> bool {
     none(&object["metadata"]["finalizers"])
         && !metadata["deletionTimestamp"].is_null()
         && at_once
-        && !(is_namespace && !none(&object["spec"]["finalizers"]))
+        && (!is_namespace || none(&object["spec"]["finalizers"]))
 }
 
 /// A resourceVersion as a number; empty is zero.
