@@ -96,11 +96,13 @@ impl Drop for Checks {
 
 /// Every node with every check that counts.
 fn targets(model: &Model) -> BTreeMap<Target, SocketAddr> {
-    let checks: BTreeSet<Check> = model
+    let mut checks: BTreeSet<Check> = model
         .frontends
         .iter()
         .map(|frontend| frontend.check)
         .collect();
+    // Whether a node lives is asked of its proxy, whatever else is.
+    checks.insert(Check::Proxy);
     let mut targets = BTreeMap::new();
     for check in checks {
         for node in &model.nodes {
