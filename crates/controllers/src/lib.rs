@@ -18,9 +18,11 @@ pub mod config;
 mod context;
 mod deployment;
 mod endpoint_slices;
+mod endpoints;
 mod error;
 mod key;
 pub mod load_balancer;
+mod mirroring;
 mod owner;
 mod pods;
 mod quantity;
@@ -80,8 +82,17 @@ fn start(context: &Context, tasks: &mut JoinSet<()>) {
     start("deployment-controller", |context| {
         deployment::run(context).boxed()
     });
+    start("endpoints-controller", |context| {
+        endpoints::run(context).boxed()
+    });
+    start("endpointslice-mirroring-controller", |context| {
+        mirroring::run(context).boxed()
+    });
     start("endpointslice-controller", |context| {
         endpoint_slices::run(context).boxed()
+    });
+    start("service-lb-controller", |context| {
+        load_balancer::run_in(context).boxed()
     });
     start("replicaset-controller", |context| {
         replica_set::run(context).boxed()
