@@ -23,13 +23,17 @@ mod error;
 mod key;
 pub mod load_balancer;
 mod mirroring;
+mod node_ipam;
 mod owner;
 mod pods;
 mod quantity;
 mod queue;
 mod recorder;
 mod replica_set;
+mod root_ca;
+mod scheduler;
 mod selector;
+mod service_account;
 mod services;
 mod time;
 mod write;
@@ -74,29 +78,43 @@ async fn run_for_ever(config: Config) {
 
 /// Starts each controller that is selected, by its full name.
 fn start(context: &Context, tasks: &mut JoinSet<()>) {
-    let mut start = |name: &str, run: Run| {
+    for (name, run) in CONTROLLERS {
         if context.config.enabled.has(name) {
             tasks.spawn(run(context.clone()));
         }
-    };
-    start("deployment-controller", |context| {
-        deployment::run(context).boxed()
-    });
-    start("endpoints-controller", |context| {
-        endpoints::run(context).boxed()
-    });
-    start("endpointslice-mirroring-controller", |context| {
-        mirroring::run(context).boxed()
-    });
-    start("endpointslice-controller", |context| {
-        endpoint_slices::run(context).boxed()
-    });
-    start("service-lb-controller", |context| {
-        load_balancer::run_in(context).boxed()
-    });
-    start("replicaset-controller", |context| {
-        replica_set::run(context).boxed()
-    });
+    }
 }
 
 type Run = fn(Context) -> BoxFuture<'static, ()>;
+
+/// Every controller by its full name, as [`config::NAMES`] lists them.
+const CONTROLLERS: &[(&str, Run)] = &[
+    ("deployment-controller", |context| {
+        deployment::run(context).boxed()
+    }),
+    ("endpoints-controller", |context| {
+        endpoints::run(context).boxed()
+    }),
+    ("endpointslice-controller", |context| {
+        endpoint_slices::run(context).boxed()
+    }),
+    ("endpointslice-mirroring-controller", |context| {
+        mirroring::run(context).boxed()
+    }),
+    ("node-ipam-controller", |context| {
+        node_ipam::run(context).boxed()
+    }),
+    ("replicaset-controller", |context| {
+        replica_set::run(context).boxed()
+    }),
+    ("root-ca-certificate-publisher-controller", |context| {
+        root_ca::run(context).boxed()
+    }),
+    ("scheduler", |context| scheduler::run(context).boxed()),
+    ("service-lb-controller", |context| {
+        load_balancer::run_in(context).boxed()
+    }),
+    ("serviceaccount-controller", |context| {
+        service_account::run(context).boxed()
+    }),
+];
