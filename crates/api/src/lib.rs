@@ -12,6 +12,7 @@ pub mod endpoint_slice;
 pub mod endpoints;
 pub mod field;
 pub mod ip_address;
+pub mod managed_fields;
 pub mod patch;
 mod plain;
 pub mod printer;
