@@ -1,0 +1,79 @@
+//! Connections of UDP that lead to an endpoint that is gone are forgotten, so that a client that
+//! never changes its port (DNS, say) is not sent there for as long as it keeps sending. TCP notices
+//! by itself.
+
+use forwarding::{Planner, Protocol, ServiceName};
+use kernel::conntrack::{Connection, Conntrack};
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where each UDP port of some Services may lead: its endpoints that serve.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    addresses: HashMap<SocketAddr, Arc<HashSet<SocketAddr>>>,
+    /// A node port counts on any address: which are this node's may have changed since.
+    node_ports: HashMap<u16, Arc<HashSet<SocketAddr>>>,
+}
+
+/// What is to be cleaned after the endpoints of these Services changed; `None` for nothing. A
+/// port without any serving endpoint is left alone until it has one.
+pub(crate) fn plan<'a>(
+    planner: &Planner,
+    names: impl Iterator<Item = &'a ServiceName>,
+) -> Option<Plan> {
+    let mut plan = Plan::default();
+    for service in names.filter_map(|name| planner.service(name)) {
+        for port in service
+            .ports
+            .iter()
+            .filter(|port| port.protocol == Protocol::Udp)
+        {
+            let serving = port.endpoints.iter().filter(|endpoint| endpoint.serving);
+            let serving: HashSet<SocketAddr> = serving
+                .map(|e| SocketAddr::new(e.address, e.port))
+                .collect();
+            if serving.is_empty() {
+                continue;
+            }
+            let serving = Arc::new(serving);
+            let service_addresses = service.cluster_ips.iter();
+            let external = service
+                .external_ips
+                .iter()
+                .chain(&service.load_balancer_ips);
+            for address in service_addresses.chain(external) {
+                plan.addresses
+                    .insert(SocketAddr::new(*address, port.port), Arc::clone(&serving));
+            }
+            if let Some(node_port) = port.node_port {
+                plan.node_ports.insert(node_port, serving);
+            }
+        }
+    }
+    (!plan.addresses.is_empty() || !plan.node_ports.is_empty()).then_some(plan)
+}
+
+impl Plan {
+    /// Whether a connection leads to an endpoint that does not serve what was dialled.
+    fn is_stale(&self, connection: &Connection) -> bool {
+        let dialled = connection.original.destination;
+        let serving = self
+            .addresses
+            .get(&dialled)
+            .or(self.node_ports.get(&dialled.port()));
+        serving.is_some_and(|serving| !serving.contains(&connection.reply.source))
+    }
+
+    /// Forgets every stale connection and says how many there were.
+    pub(crate) fn carry_out(&self) -> std::io::Result<u64> {
+        let mut conntrack = Conntrack::open()?;
+        let mut deleted = 0;
+        for connection in conntrack.connections(Protocol::Udp.number())? {
+            if self.is_stale(&connection) && conntrack.delete(&connection)? {
+                deleted += 1;
+            }
+        }
+        Ok(deleted)
+    }
+}
