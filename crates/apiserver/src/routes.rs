@@ -40,11 +40,18 @@ pub(crate) struct Asked {
 impl Target {
     /// As an authorizer names it.
     pub(crate) fn asked(&self) -> Asked {
+        // A namespace lies, for an authorizer, in itself.
+        let is_namespace = self.resource.plural == "namespaces" && self.resource.group.is_empty();
+        let namespace = if is_namespace {
+            &self.name
+        } else {
+            &self.namespace
+        };
         Asked {
             group: self.resource.group.to_owned(),
             version: self.resource.version.to_owned(),
             resource: self.resource.plural.to_owned(),
-            namespace: self.namespace.clone(),
+            namespace: namespace.clone(),
             name: self.name.clone(),
             subresource: self.subresource.clone(),
         }

@@ -46,21 +46,19 @@ pub(crate) async fn select(
     let selected = |object: &Arc<Stored>| {
         options.fields.matches(&**object) && options.labels.matches(|key| object.label(key))
     };
+    let total = objects.len();
     let mut kept: Vec<Arc<Stored>> = Vec::new();
-    let mut rest = 0;
+    let mut seen = 0;
     for object in objects {
-        if !selected(&object) {
-            continue;
-        }
         if limit > 0 && kept.len() == limit {
-            rest += 1;
-            if !options.selects_all() {
-                break;
-            }
-        } else {
+            break;
+        }
+        seen += 1;
+        if selected(&object) {
             kept.push(object);
         }
     }
+    let rest = (total - seen) as u64;
     let proceed = match kept.last() {
         Some(last) if rest > 0 => page::token(revision, last.key(), &target.namespace),
         _ => String::new(),

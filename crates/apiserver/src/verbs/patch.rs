@@ -11,6 +11,7 @@ use crate::options::WriteOptions;
 use crate::patches::{self, Patch};
 use crate::reply::Reply;
 use crate::routes::Target;
+use crate::verbs::create::place;
 use crate::verbs::update::check_name;
 use crate::write::{Old, Wanted, Write};
 
@@ -81,8 +82,9 @@ fn wanted(
     for warning in decoded.warnings {
         call.warn(warning);
     }
-    let object = decoded.object;
+    let mut object = decoded.object;
     check_name(target, &object)?;
+    place(target, &mut object)?;
     Ok(Wanted {
         object,
         managed: false,
