@@ -1,8 +1,9 @@
 //! `ObjectMeta`: what any object's metadata may say, and what may never change.
 //!
-//! Upstream runs these checks twice: each kind's strategy begins with them (with its rule for names), and
-//! the generic machinery repeats them (`rest.BeforeCreate`, `rest.BeforeUpdate`). So does Fairway, because
-//! on update the repeated causes can be seen.
+//! Upstream runs these checks twice: each kind's strategy begins with them (with its rule for names;
+//! [`new_object`], [`update`]), and the generic machinery repeats them for all kinds (`rest.BeforeCreate`,
+//! `rest.BeforeUpdate`; [`any_new_object`], [`any_update`]). So does Fairway, because on update the repeated
+//! causes can be seen.
 
 use serde_json::Value;
 
@@ -11,8 +12,34 @@ use super::labels::{annotations, invalid, labels};
 use super::names::{self, NameRule};
 use crate::field::{Path, Problem, Problems};
 
-/// Problems of a new object's metadata.
+/// Problems of a new object's metadata, for strategies.
 pub fn new_object(object: &Value, namespaced: bool, rule: NameRule) -> Problems {
+    let mut problems = of_object(object, namespaced, rule);
+    problems.extend(standard_finalizers(object));
+    problems
+}
+
+/// Problems of changed metadata, for strategies. The old object is the stored one; of the new one the
+/// machinery has filled in what the client may leave out.
+pub fn update(new: &Value, old: &Value) -> Problems {
+    let mut problems = of_change(new, old);
+    problems.extend(standard_finalizers(new));
+    problems
+}
+
+/// Problems of a new object's metadata whatever its kind, for the machinery.
+pub fn any_new_object(object: &Value, namespaced: bool) -> Problems {
+    of_object(object, namespaced, names::path_segment_name)
+}
+
+/// Problems of changed metadata whatever the kind, for the machinery.
+pub fn any_update(new: &Value, old: &Value, namespaced: bool) -> Problems {
+    let mut problems = any_new_object(new, namespaced);
+    problems.extend(of_change(new, old));
+    problems
+}
+
+fn of_object(object: &Value, namespaced: bool, rule: NameRule) -> Problems {
     let path = Path::new("metadata");
     let mut problems = Problems::new();
     let prefix = json::text(object, "/metadata/generateName");
@@ -40,9 +67,7 @@ pub fn new_object(object: &Value, namespaced: bool, rule: NameRule) -> Problems 
     problems
 }
 
-/// Problems of changed metadata. The old object is the stored one; of the new one the machinery has filled
-/// in what the client may leave out.
-pub fn update(new: &Value, old: &Value) -> Problems {
+fn of_change(new: &Value, old: &Value) -> Problems {
     let path = Path::new("metadata");
     let mut problems = no_new_finalizers(new, old, &path.child("finalizers"));
     if json::text(new, "/metadata/resourceVersion").is_empty() {
@@ -227,6 +252,21 @@ fn finalizers(object: &Value, path: &Path) -> Problems {
         problems.push(Problem::invalid(path.clone(), all, words));
     }
     problems
+}
+
+/// A finalizer is Kubernetes' own or has a prefix.
+fn standard_finalizers(object: &Value) -> Problems {
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    let path = Path::new("metadata.finalizers");
+    let all = json::texts(object, "/metadata/finalizers")
+        .into_iter()
+        .enumerate();
+    let bare = all.filter(|(_, name)| !name.contains('/') && !STANDARD.contains(name));
+    bare.map(|(i, name)| {
+        let words = "name is neither a standard finalizer name nor is it fully qualified";
+        Problem::invalid(path.index(i), name, words)
+    })
+    .collect()
 }
 
 fn no_new_finalizers(new: &Value, old: &Value, path: &Path) -> Problems {

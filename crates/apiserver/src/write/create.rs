@@ -1,7 +1,7 @@
 //! A round that creates (`rest.BeforeCreate` and `Store.create`).
 
 use api::status::Status;
-use api::validation::{metadata, names};
+use api::validation::metadata;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -62,8 +62,7 @@ impl Write<'_> {
         let resource = self.target.resource;
         let mut problems = resource.strategy.validate_create(object);
         if problems.is_empty() {
-            let rule = names::path_segment_name;
-            problems = metadata::new_object(object, resource.namespaced, rule);
+            problems = metadata::any_new_object(object, resource.namespaced);
         }
         if problems.is_empty() {
             return Ok(());

@@ -107,8 +107,9 @@ impl Write<'_> {
     }
 
     fn validate_update(&self, object: &Value, old: &Value) -> Result<(), Status> {
-        let strategy = self.target.resource.strategy;
-        let mut problems = metadata::update(object, old);
+        let resource = self.target.resource;
+        let strategy = resource.strategy;
+        let mut problems = metadata::any_update(object, old, resource.namespaced);
         problems.extend(strategy.validate_update(self.part, object, old));
         if problems.is_empty() {
             return Ok(());

@@ -98,3 +98,17 @@ fn a_dying_object_gets_no_new_finalizers() {
         ]
     );
 }
+
+#[test]
+fn bare_finalizers_are_refused_by_strategies_only() {
+    let object =
+        json!({"metadata": {"name": "a", "namespace": "n", "finalizers": ["kubernetes", "hold"]}});
+    assert!(any_new_object(&object, true).is_empty());
+    assert_eq!(
+        texts(&new_object(&object, true, names::dns_label_name)),
+        [
+            "metadata.finalizers[1]: Invalid value: \"hold\": name is neither a standard finalizer name nor \
+          is it fully qualified"
+        ]
+    );
+}
