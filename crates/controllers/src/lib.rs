@@ -17,9 +17,11 @@ mod caches;
 pub mod config;
 mod context;
 mod deployment;
+mod discovery;
 mod endpoint_slices;
 mod endpoints;
 mod error;
+mod garbage_collector;
 mod key;
 pub mod load_balancer;
 mod mirroring;
@@ -100,6 +102,9 @@ const CONTROLLERS: &[(&str, Run)] = &[
     }),
     ("endpointslice-mirroring-controller", |context| {
         mirroring::run(context).boxed()
+    }),
+    ("garbage-collector-controller", |context| {
+        garbage_collector::run(context).boxed()
     }),
     ("node-ipam-controller", |context| {
         node_ipam::run(context).boxed()
