@@ -13,6 +13,7 @@ pub mod endpoints;
 pub mod field;
 pub mod ip_address;
 pub mod managed_fields;
+pub mod openapi;
 pub mod patch;
 mod plain;
 pub mod printer;

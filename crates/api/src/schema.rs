@@ -19,6 +19,7 @@ pub(crate) mod yaml;
 
 pub(crate) use base64::encode as encode_bytes;
 pub use canonical::normalise;
+pub(crate) use kinds::definition_of;
 pub use print::go_json;
 pub(crate) use read::{any, any_noting_repeated};
 pub use request::{Decoded, Format, Kind, Validation, decode, decode_delete_options};

@@ -41,7 +41,7 @@ pub(super) fn is_group(group: &str) -> bool {
 }
 
 /// The name in the schema table of a group's kind.
-pub(super) fn definition_of(group: &str, version: &str, kind: &str) -> Option<String> {
+pub(crate) fn definition_of(group: &str, version: &str, kind: &str) -> Option<String> {
     let (_, package) = GROUPS.iter().find(|(known, _)| *known == group)?;
     let older = OLDER_VERSIONS.iter().find(|(known, _)| *known == group);
     if version != "v1" && !older.is_some_and(|(_, versions)| versions.contains(&version)) {

@@ -22,7 +22,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-const TEXT: &str = include_str!("../../schema/table.tsv");
+/// The table as it is committed.
+pub(crate) const TEXT: &str = include_str!("../../schema/table.tsv");
 
 /// A struct.
 #[derive(Debug)]
