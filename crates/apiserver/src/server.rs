@@ -111,6 +111,7 @@ impl Server {
         builtin::ensure(&api).await.map_err(StartError::Builtin)?;
         background.push(tokio::spawn(builtin::keep(api.clone())));
         background.push(tokio::spawn(expiry::run(api.clone())));
+        background.push(tokio::spawn(allocation::keep_repaired(api.clone())));
         let tls = Arc::new(serving(&api.config, &authority, &addresses)?);
         let mut listening = JoinSet::new();
         for (listener, address) in listeners.into_iter().zip(&addresses) {

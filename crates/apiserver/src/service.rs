@@ -10,6 +10,7 @@ mod books;
 mod claims;
 mod dry_run;
 mod ports;
+mod repair;
 
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ use crate::reserve::{Hook, Reservation, Reserve, WriteContext};
 use books::Books;
 use claims::Claims;
 use dry_run::DryRun;
+
+pub(crate) use repair::run as keep_repaired;
 
 /// The hooks of Service; they read other kinds from `registry`.
 pub fn hooks(config: &Config, registry: &Arc<Registry>) -> Vec<Hook> {

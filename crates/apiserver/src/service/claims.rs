@@ -101,12 +101,14 @@ fn claim(reservation: &mut Reservation, key: bytes::Bytes, value: bytes::Bytes) 
     reservation.before.push(Operation::Put { key, value });
 }
 
-fn address_key(address: IpAddr) -> bytes::Bytes {
+/// The key of an address' object.
+pub(super) fn address_key(address: IpAddr) -> bytes::Bytes {
     let addresses = kind("networking.k8s.io", "ipaddresses");
     keys::object(addresses, "", &address.to_string())
 }
 
-fn owner(service: &Value) -> String {
+/// `namespace/name` of a Service: what is written into the key of its port.
+pub(super) fn owner(service: &Value) -> String {
     let metadata = |member: &str| service["metadata"][member].as_str().unwrap_or_default();
     format!("{}/{}", metadata("namespace"), metadata("name"))
 }
