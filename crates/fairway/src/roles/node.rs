@@ -94,7 +94,7 @@ fn node_config(
         },
         supervisor: node::Config::own_supervisor(),
         labels: Vec::new(),
-        ready,
+        ready: ready.into(),
     })
 }
 

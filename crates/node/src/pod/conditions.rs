@@ -45,11 +45,18 @@ struct Verdict {
 
 impl Verdict {
     fn of(holds: bool) -> Self {
-        Self { holds, ..Self::default() }
+        Self {
+            holds,
+            ..Self::default()
+        }
     }
 
     fn no(reason: &'static str, message: String) -> Self {
-        Self { holds: false, reason, message }
+        Self {
+            holds: false,
+            reason,
+            message,
+        }
     }
 }
 
@@ -148,11 +155,17 @@ fn gate_problem(pod: &Pod, gate: &str) -> Option<String> {
 
 fn initialized(facts: &Facts<'_>) -> Verdict {
     if facts.phase == "Succeeded" {
-        return Verdict { holds: true, reason: "PodCompleted", message: String::new() };
+        return Verdict {
+            holds: true,
+            reason: "PodCompleted",
+            message: String::new(),
+        };
     }
     let begun = |status: &ContainerStatus| {
         let state = status.state.iter().chain(&status.last_state);
-        state.into_iter().any(|state| state.running.is_some() || state.terminated.is_some())
+        state
+            .into_iter()
+            .any(|state| state.running.is_some() || state.terminated.is_some())
     };
     if facts.statuses.iter().any(begun) {
         return Verdict::of(true);

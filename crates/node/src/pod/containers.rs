@@ -77,7 +77,11 @@ mod tests {
         for (policy, role, code, expected) in cases {
             let mut pod = Pod::default();
             pod.spec.get_or_insert_default().restart_policy = Some(policy.into());
-            assert_eq!(restarts(&pod, role, code), expected, "{policy} {role:?} {code}");
+            assert_eq!(
+                restarts(&pod, role, code),
+                expected,
+                "{policy} {role:?} {code}"
+            );
         }
     }
 }

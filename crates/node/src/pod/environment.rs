@@ -22,7 +22,12 @@ pub(crate) enum ConfigError {
     #[error("{kind} \"{name}\" not found")]
     Missing { kind: &'static str, name: String },
     #[error("couldn't find key {key} in {kind} {namespace}/{name}")]
-    MissingKey { kind: &'static str, namespace: String, name: String, key: String },
+    MissingKey {
+        kind: &'static str,
+        namespace: String,
+        name: String,
+        key: String,
+    },
     #[error("{0} is no field that a container can refer to")]
     Field(String),
 }
@@ -45,9 +50,18 @@ pub(crate) fn referred(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
             config_maps.extend(source.config_map_ref.iter().map(|from| from.name.clone()));
             secrets.extend(source.secret_ref.iter().map(|from| from.name.clone()));
         }
-        let sources = container.env.iter().flatten().filter_map(|env| env.value_from.as_ref());
+        let sources = container
+            .env
+            .iter()
+            .flatten()
+            .filter_map(|env| env.value_from.as_ref());
         for source in sources {
-            config_maps.extend(source.config_map_key_ref.iter().map(|from| from.name.clone()));
+            config_maps.extend(
+                source
+                    .config_map_key_ref
+                    .iter()
+                    .map(|from| from.name.clone()),
+            );
             secrets.extend(source.secret_key_ref.iter().map(|from| from.name.clone()));
         }
     }
@@ -90,12 +104,16 @@ impl Source<'_> {
         if let Some(reference) = &from.field_ref {
             let path = &reference.field_path;
             let value = fields::field(self.pod, self.around, path);
-            return value.map(Some).ok_or_else(|| ConfigError::Field(path.clone()));
+            return value
+                .map(Some)
+                .ok_or_else(|| ConfigError::Field(path.clone()));
         }
         if let Some(selector) = &from.resource_field_ref {
             let container = self.resource_owner(selector.container_name.as_deref());
             let value = fields::resource(container, self.around, selector);
-            return value.map(Some).ok_or_else(|| ConfigError::Field(selector.resource.clone()));
+            return value
+                .map(Some)
+                .ok_or_else(|| ConfigError::Field(selector.resource.clone()));
         }
         if let Some(reference) = &from.config_map_key_ref {
             let optional = reference.optional.unwrap_or(false);
@@ -152,7 +170,10 @@ impl Source<'_> {
                 if optional.unwrap_or(false) {
                     continue;
                 }
-                return Err(ConfigError::Missing { kind: kind.plain_name(), name: name.clone() });
+                return Err(ConfigError::Missing {
+                    kind: kind.plain_name(),
+                    name: name.clone(),
+                });
             };
             all.extend(data.iter().map(|(key, value)| {
                 let value = String::from_utf8_lossy(value).into_owned();
@@ -177,7 +198,11 @@ enum Kind {
 }
 
 impl Kind {
-    fn data(self, references: &References, name: &str) -> Option<&BTreeMap<String, Vec<u8>>> {
+    fn data<'a>(
+        self,
+        references: &'a References,
+        name: &str,
+    ) -> Option<&'a BTreeMap<String, Vec<u8>>> {
         match self {
             Self::ConfigMap => references.config_maps.get(name),
             Self::Secret => references.secrets.get(name),
@@ -206,13 +231,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(container: serde_json::Value) -> Result<String, String> {
+    fn check(container: &serde_json::Value) -> Result<String, String> {
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": "web-1", "namespace": "default"},
             "spec": {"containers": [container]},
         }))
         .unwrap();
-        let data = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.as_bytes().to_vec())]);
+        let data =
+            |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.as_bytes().to_vec())]);
         let references = References {
             config_maps: BTreeMap::from([("settings".to_owned(), data("color", "red"))]),
             secrets: BTreeMap::from([("keys".to_owned(), data("token", "abc"))]),
@@ -220,7 +246,10 @@ mod tests {
         let source = Source {
             pod: &pod,
             container: &pod.spec.as_ref().unwrap().containers[0],
-            image: &[("PATH".to_owned(), "/bin".to_owned()), ("A".to_owned(), "image".to_owned())],
+            image: &[
+                ("PATH".to_owned(), "/bin".to_owned()),
+                ("A".to_owned(), "image".to_owned()),
+            ],
             services: BTreeMap::from([("DB_SERVICE_HOST".to_owned(), "10.0.0.1".to_owned())]),
             references: &references,
             around: &Surroundings::default(),
@@ -238,7 +267,11 @@ mod tests {
     fn variables_come_from_everywhere_and_later_ones_win() {
         let cases = [
             (json!([]), json!([]), Ok("A=image")),
-            (json!([{"name": "A", "value": "own"}]), json!([]), Ok("A=own")),
+            (
+                json!([{"name": "A", "value": "own"}]),
+                json!([]),
+                Ok("A=own"),
+            ),
             (
                 json!([{"name": "URL", "value": "http://$(DB_SERVICE_HOST)/$(LATER)"}, {"name": "LATER", "value": "1"}]),
                 json!([]),
@@ -269,12 +302,20 @@ mod tests {
                 json!([]),
                 Ok("A=image"),
             ),
-            (json!([]), json!([{"configMapRef": {"name": "nope"}}]), Err("configmap \"nope\" not found")),
+            (
+                json!([]),
+                json!([{"configMapRef": {"name": "nope"}}]),
+                Err("configmap \"nope\" not found"),
+            ),
         ];
         for (env, from, expected) in cases {
             let text = env.to_string();
-            let actual = check(json!({"name": "c", "env": env, "envFrom": from}));
-            assert_eq!(actual.as_deref().map_err(String::as_str), expected, "{text}");
+            let actual = check(&json!({"name": "c", "env": env, "envFrom": from}));
+            assert_eq!(
+                actual.as_deref().map_err(String::as_str),
+                expected,
+                "{text}"
+            );
         }
     }
 }

@@ -24,7 +24,9 @@ fn replace_one<'t, 'a>(
         out.push('$');
         return rest;
     }
-    let reference = rest.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+    let reference = rest
+        .strip_prefix('(')
+        .and_then(|inner| inner.split_once(')'));
     match reference {
         Some((name, rest)) => {
             match lookup(name) {

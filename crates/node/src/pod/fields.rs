@@ -60,7 +60,12 @@ fn lines(map: Option<&BTreeMap<String, String>>) -> String {
 }
 
 fn first(addresses: &[IpAddr]) -> Option<String> {
-    Some(addresses.first().map(ToString::to_string).unwrap_or_default())
+    Some(
+        addresses
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    )
 }
 
 fn joined(addresses: &[IpAddr]) -> String {
@@ -77,7 +82,11 @@ pub(crate) fn resource(
     let (list, name) = selector.resource.split_once('.')?;
     let resources = container.resources.as_ref();
     let given = |limits: bool| {
-        let list = if limits { &resources?.limits } else { &resources?.requests };
+        let list = if limits {
+            &resources?.limits
+        } else {
+            &resources?.requests
+        };
         millis(list.as_ref()?.get(name)?)
     };
     let whole_node = match name {
@@ -90,21 +99,35 @@ pub(crate) fn resource(
         "requests" => given(false).unwrap_or(0),
         _ => return None,
     };
-    let divisor = selector.divisor.as_ref().and_then(millis).filter(|divisor| *divisor > 0);
+    let divisor = selector
+        .divisor
+        .as_ref()
+        .and_then(millis)
+        .filter(|divisor| *divisor > 0);
     Some(value.div_ceil(divisor.unwrap_or(1000)).to_string())
 }
 
 /// A quantity in thousandths.
 pub(crate) fn millis(quantity: &Quantity) -> Option<u128> {
     let text = quantity.0.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let scale = scale_of(suffix)?;
     let digits = fraction.len().min(9);
     let unit = 10u128.pow(digits.try_into().ok()?);
-    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let fraction: u128 = if digits == 0 { 0 } else { fraction[..digits].parse().ok()? };
+    let whole: u128 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let fraction: u128 = if digits == 0 {
+        0
+    } else {
+        fraction[..digits].parse().ok()?
+    };
     Some(((whole * unit + fraction) * scale).div_ceil(unit))
 }
 
@@ -186,7 +209,11 @@ mod tests {
             "name": "a", "resources": {"limits": {"cpu": "250m"}, "requests": {"memory": "100Mi"}},
         }))
         .unwrap();
-        let around = Surroundings { cpu_millis: 2000, memory_bytes: 4096, ..Surroundings::default() };
+        let around = Surroundings {
+            cpu_millis: 2000,
+            memory_bytes: 4096,
+            ..Surroundings::default()
+        };
         let cases = [
             ("limits.cpu", "0", "1"),
             ("limits.cpu", "1m", "250"),

@@ -81,7 +81,15 @@ pub(crate) fn plan(pod: &Pod, observed: &Observed, now: Timestamp) -> Plan {
         return plan;
     }
     match &observed.sandbox {
-        Some(sandbox) => run(&mut plan, &Run { pod, observed, sandbox, now }),
+        Some(sandbox) => run(
+            &mut plan,
+            &Run {
+                pod,
+                observed,
+                sandbox,
+                now,
+            },
+        ),
         None => make_sandbox(&mut plan, observed, now),
     }
     plan
@@ -116,15 +124,24 @@ struct StopAll {
 
 impl StopAll {
     fn deleted(grace: Duration) -> Self {
-        Self { grace, forget: true }
+        Self {
+            grace,
+            forget: true,
+        }
     }
 
     fn past_deadline(pod: &Pod) -> Self {
-        Self { grace: own_grace(pod), forget: false }
+        Self {
+            grace: own_grace(pod),
+            forget: false,
+        }
     }
 
     fn completed(pod: &Pod) -> Self {
-        Self { grace: own_grace(pod), forget: false }
+        Self {
+            grace: own_grace(pod),
+            forget: false,
+        }
     }
 }
 
@@ -253,7 +270,11 @@ fn start(plan: &mut Plan, now: Timestamp, container: &Container, observation: &O
 }
 
 fn stop_unhealthy(plan: &mut Plan, pod: &Pod, container: &Container, observation: &Observation) {
-    let Some(why) = observation.unhealthy.as_ref().filter(|_| !observation.stopping) else {
+    let Some(why) = observation
+        .unhealthy
+        .as_ref()
+        .filter(|_| !observation.stopping)
+    else {
         return;
     };
     plan.act(Action::Stop {

@@ -40,7 +40,11 @@ impl Link {
 impl Port {
     fn of(port: &k8s_openapi::api::core::v1::ServicePort) -> Option<Self> {
         Some(Self {
-            name: port.name.as_deref().filter(|name| !name.is_empty()).map(Into::into),
+            name: port
+                .name
+                .as_deref()
+                .filter(|name| !name.is_empty())
+                .map(Into::into),
             number: port.port.try_into().ok()?,
             protocol: port.protocol.as_deref().unwrap_or("TCP").into(),
         })
@@ -98,7 +102,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn link(spec: serde_json::Value) -> Option<Link> {
+    fn link(spec: &serde_json::Value) -> Option<Link> {
         let object = json!({"metadata": {"name": "my-db"}, "spec": spec});
         Link::of(&serde_json::from_value(object).unwrap())
     }
@@ -106,19 +110,22 @@ mod tests {
     #[test]
     fn services_without_an_address_have_no_variables() {
         let ports = json!([{"port": 80}]);
-        assert_eq!(link(json!({"clusterIP": "None", "ports": ports})), None);
-        assert_eq!(link(json!({"type": "ExternalName"})), None);
-        assert_eq!(link(json!({"clusterIP": "10.0.0.1"})), None);
+        assert_eq!(link(&json!({"clusterIP": "None", "ports": ports})), None);
+        assert_eq!(link(&json!({"type": "ExternalName"})), None);
+        assert_eq!(link(&json!({"clusterIP": "10.0.0.1"})), None);
     }
 
     #[test]
     fn both_forms_of_variables_are_made() {
-        let link = link(json!({"clusterIP": "fd00::1", "ports": [
+        let link = link(&json!({"clusterIP": "fd00::1", "ports": [
             {"name": "web-ui", "port": 80, "protocol": "TCP"},
             {"name": "dns", "port": 53, "protocol": "UDP"},
         ]}));
         let variables = variables(link.iter());
-        let lines: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let lines: Vec<String> = variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let expected = [
             "MY_DB_PORT=tcp://[fd00::1]:80",
             "MY_DB_PORT_53_UDP=udp://[fd00::1]:53",

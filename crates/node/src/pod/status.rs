@@ -69,13 +69,26 @@ pub(crate) fn is_terminal(pod: &Pod, observed: &Observed, now: Timestamp) -> boo
 
 fn set_addresses(status: &mut PodStatus, pod: &Pod, observed: &Observed, node: &[IpAddr]) {
     status.host_ip = node.first().map(ToString::to_string);
-    status.host_ips = Some(node.iter().map(|ip| HostIP { ip: ip.to_string() }).collect());
+    status.host_ips = Some(
+        node.iter()
+            .map(|ip| HostIP { ip: ip.to_string() })
+            .collect(),
+    );
     let Some(sandbox) = &observed.sandbox else {
         return;
     };
-    let addresses = if is_on_host_network(pod) { node } else { &sandbox.addresses };
+    let addresses = if is_on_host_network(pod) {
+        node
+    } else {
+        &sandbox.addresses
+    };
     status.pod_ip = addresses.first().map(ToString::to_string);
-    status.pod_ips = Some(addresses.iter().map(|ip| PodIP { ip: ip.to_string() }).collect());
+    status.pod_ips = Some(
+        addresses
+            .iter()
+            .map(|ip| PodIP { ip: ip.to_string() })
+            .collect(),
+    );
 }
 
 /// Whether the pod shares the node's network.
@@ -105,7 +118,10 @@ impl View<'_> {
             name: container.name.clone(),
             image: container.image.clone().unwrap_or_default(),
             image_id: observation.image_id.clone(),
-            container_id: observation.state.as_ref().map(|state| self.id(&state.name, state.attempt)),
+            container_id: observation
+                .state
+                .as_ref()
+                .map(|state| self.id(&state.name, state.attempt)),
             ready,
             restart_count: restarts(observation),
             started: Some(running && (role == Role::Init || observation.started)),
@@ -148,7 +164,14 @@ impl View<'_> {
             return waiting(&hindrance.reason, &hindrance.message);
         }
         let has_initial = containers::initial(self.pod).next().is_some();
-        waiting(if has_initial { "PodInitializing" } else { "ContainerCreating" }, "")
+        waiting(
+            if has_initial {
+                "PodInitializing"
+            } else {
+                "ContainerCreating"
+            },
+            "",
+        )
     }
 
     /// What an ended container waits for, if it is to start again.
@@ -171,7 +194,10 @@ impl View<'_> {
         if observation.backoff.restart_at(end.at) <= self.now {
             return None;
         }
-        let name = observation.state.as_ref().map_or("", |state| state.name.as_str());
+        let name = observation
+            .state
+            .as_ref()
+            .map_or("", |state| state.name.as_str());
         let delay = observation.backoff.delay(end.at).as_secs();
         let message = back_off_message(self.pod, name, delay);
         Some(waiting("CrashLoopBackOff", &message))
@@ -204,7 +230,11 @@ impl View<'_> {
 
     /// The phase, and why a pod that failed as a whole did.
     fn phase(&self) -> (&'static str, Option<(String, String)>) {
-        let reported = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let reported = self
+            .pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
         match reported {
             Some("Succeeded") => return ("Succeeded", None),
             Some("Failed") => return ("Failed", None),
@@ -219,7 +249,7 @@ impl View<'_> {
 
     fn phase_of_containers(&self) -> &'static str {
         let inits: Vec<_> = self.sorted(Role::Init).collect();
-        if inits.iter().any(|progress| *progress == Progress::Failed) {
+        if inits.contains(&Progress::Failed) {
             return "Failed";
         }
         let mains: Vec<_> = self.sorted(Role::Main).collect();
@@ -228,7 +258,10 @@ impl View<'_> {
             "Pending"
         } else if any(Progress::Running) || any(Progress::Restarting) {
             "Running"
-        } else if mains.iter().all(|progress| *progress == Progress::Succeeded) {
+        } else if mains
+            .iter()
+            .all(|progress| *progress == Progress::Succeeded)
+        {
             "Succeeded"
         } else {
             "Failed"
@@ -283,7 +316,12 @@ pub(crate) fn back_off_message(pod: &Pod, container: &str, seconds: u64) -> Stri
 pub(crate) fn full_name(pod: &Pod) -> String {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let meta = &pod.metadata;
-    format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid))
+    format!(
+        "{}_{}({})",
+        text(&meta.name),
+        text(&meta.namespace),
+        text(&meta.uid)
+    )
 }
 
 fn restarts(observation: &Observation) -> i32 {
@@ -293,7 +331,9 @@ fn restarts(observation: &Observation) -> i32 {
 
 fn running(since: Timestamp) -> ContainerState {
     ContainerState {
-        running: Some(ContainerStateRunning { started_at: Some(Time(since)) }),
+        running: Some(ContainerStateRunning {
+            started_at: Some(Time(since)),
+        }),
         ..ContainerState::default()
     }
 }
