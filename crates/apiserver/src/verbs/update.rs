@@ -1,6 +1,7 @@
 //! PUT: the whole object, or one of its parts.
 
 use api::field::Problems;
+use api::resource::Resource;
 use api::status::Status;
 use serde_json::Value;
 
@@ -72,9 +73,19 @@ pub(crate) fn other_uid(target: &Target, sent: &str, stored: &str) -> Status {
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: /registry/{}/{place}{}, ResourceVersion: 0, \
          AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {stored}",
-        resource.plural, target.name,
+        upstream_place(resource), target.name,
     );
     Status::conflict(resource.group, resource.plural, &target.name, &why)
+}
+
+/// Where upstream keeps a kind, as its message shows it (`pkg/kubeapiserver/default_storage_factory_builder.go`).
+fn upstream_place(resource: &Resource) -> &'static str {
+    match (resource.group, resource.plural) {
+        ("", "services") => "services/specs",
+        ("", "endpoints") => "services/endpoints",
+        ("", "nodes") => "minions",
+        (_, plural) => plural,
+    }
 }
 
 /// The object must be the one that the path names.
