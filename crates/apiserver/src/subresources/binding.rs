@@ -11,9 +11,10 @@ use crate::call::Call;
 use crate::decode;
 use crate::options::WriteOptions;
 use crate::reply::Reply;
+use crate::reserve::Reservation;
 use crate::routes::Target;
 use crate::verbs::create::place;
-use crate::write::{Old, Wanted, Write};
+use crate::write::{ROUNDS, Round, Write};
 
 const BINDING: Kind<'static> = Kind {
     group: "",
@@ -26,25 +27,21 @@ pub(crate) async fn create(api: &Api, call: &Call, target: &Target) -> Result<Re
     let options = WriteOptions::read(call, "CreateOptions", Problems::new())?;
     let mut binding = decode::kind(call, &BINDING, options.validation)?;
     place(target, &mut binding)?;
-    let said = binding["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let said = binding["metadata"]["name"].as_str().unwrap_or_default();
     let name = if target.name.is_empty() {
-        said.clone()
+        said
     } else {
-        target.name.clone()
+        &target.name
     };
-    if !said.is_empty() && said != name {
-        let text =
-            format!("the name of the object ({said}) does not match the name on the URL ({name})");
+    if said != name {
+        let text = "name in URL does not match name in Binding object";
         return Err(Status::bad_request(text));
     }
-    check(&name, &binding)?;
+    check(&binding)?;
     let pod = Target {
         resource: target.resource,
         namespace: target.namespace.clone(),
-        name,
+        name: name.to_owned(),
         subresource: "binding".to_owned(),
     };
     let (dry_run, manager) = (options.dry_run, options.manager.as_str());
@@ -57,16 +54,32 @@ pub(crate) async fn create(api: &Api, call: &Call, target: &Target) -> Result<Re
         dry_run,
         manager,
     };
-    write
-        .run(&pod.name, |old| wanted(&pod, old, &binding))
-        .await?;
+    bind(&write, &binding).await?;
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
     });
     Ok(Reply::value(201, &status))
 }
 
-fn check(name: &str, binding: &Value) -> Result<(), Status> {
+/// Stores the pod with its node, past the pod's own rules for updates, as upstream does.
+async fn bind(write: &Write<'_>, binding: &Value) -> Result<(), Status> {
+    let pod = write.target;
+    for _ in 0..ROUNDS {
+        let old = write.api.current(pod, &pod.name).await?;
+        let old = old.ok_or_else(|| not_found(pod.resource, &pod.name))?;
+        refuse(pod, &old.object, binding)?;
+        let bound = bound(old.object, binding);
+        let round = write
+            .commit_put(Some(&old.stored), &pod.name, &bound, Reservation::default())
+            .await?;
+        if let Round::Done(_) = round {
+            return Ok(());
+        }
+    }
+    Err(write.modified(&pod.name))
+}
+
+fn check(binding: &Value) -> Result<(), Status> {
     let target = &binding["target"];
     let kind = target["kind"].as_str().unwrap_or_default();
     let mut problems = Problems::new();
@@ -77,34 +90,23 @@ fn check(name: &str, binding: &Value) -> Result<(), Status> {
     if target["name"].as_str().unwrap_or_default().is_empty() {
         problems.push(Problem::required(Path::new("target.name"), ""));
     }
-    let Some(first) = problems.first() else {
-        return Ok(());
-    };
-    let _ = name;
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Err(Status::untyped(if texts.len() == 1 {
-        first.to_string()
-    } else {
-        format!("[{}]", texts.join(", "))
-    }))
+    match texts.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Status::untyped(one)),
+        many => Err(Status::untyped(format!("[{}]", many.join(", ")))),
+    }
 }
 
-fn wanted(target: &Target, old: Option<&Old>, binding: &Value) -> Result<Wanted, Status> {
-    let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
-    let mut pod = old.object.clone();
-    let node = binding["target"]["name"].as_str().unwrap_or_default();
-    refuse(target, &pod, binding)?;
-    pod["spec"]["nodeName"] = node.into();
-    if let Some(annotations) = binding["metadata"]["annotations"].as_object() {
-        for (key, value) in annotations {
-            pod["metadata"]["annotations"][key] = value.clone();
+fn bound(mut pod: Value, binding: &Value) -> Value {
+    pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+    for field in ["annotations", "labels"] {
+        for (key, value) in binding["metadata"][field].as_object().into_iter().flatten() {
+            pod["metadata"][field][key] = value.clone();
         }
     }
     set_scheduled(&mut pod);
-    Ok(Wanted {
-        object: pod,
-        managed: false,
-    })
+    pod
 }
 
 fn refuse(target: &Target, pod: &Value, binding: &Value) -> Result<(), Status> {

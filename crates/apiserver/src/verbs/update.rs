@@ -73,7 +73,8 @@ pub(crate) fn other_uid(target: &Target, sent: &str, stored: &str) -> Status {
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: /registry/{}/{place}{}, ResourceVersion: 0, \
          AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {stored}",
-        upstream_place(resource), target.name,
+        upstream_place(resource),
+        target.name,
     );
     Status::conflict(resource.group, resource.plural, &target.name, &why)
 }

@@ -26,8 +26,8 @@ impl Write<'_> {
         if !wanted.managed {
             fields::update(self, None, &mut object);
         }
-        admission::create(self, &mut object)?;
         fill(&mut object, strategy.rules().random_names);
+        admission::create(self, &mut object)?;
         let context = WriteContext {
             resource,
             part: self.part,
