@@ -171,6 +171,16 @@ pub trait Strategy: Send + Sync {
         None
     }
 
+    /// Dotted paths that a write of this part puts back, so that nobody manages them by it
+    /// (`rest.ResetFieldsStrategy`).
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            Part::Sub("status") => &["spec"],
+            Part::Sub(_) => &[],
+        }
+    }
+
     /// The last touch before an accepted object is stored: what was valid to say but is not kept.
     fn canonicalize(&self, _object: &mut Value) {}
 

@@ -34,6 +34,28 @@ impl Call {
         }
     }
 
+    /// `/api/v1/watch/…` is an older way to say `watch=1`; below an object it means that one alone.
+    pub(crate) fn modernise(&mut self) {
+        let segments: Vec<&str> = self.path.split('/').collect();
+        let at = match segments.as_slice() {
+            ["", "api", _, "watch", ..] => 3,
+            ["", "apis", _, _, "watch", ..] => 4,
+            _ => return,
+        };
+        let (head, tail) = (&segments[..at], &segments[at + 1..]);
+        let named = match tail {
+            ["namespaces", _, _, name] | [_, name] => Some(*name),
+            _ => None,
+        };
+        if let Some(name) = named {
+            self.query
+                .add("fieldSelector", format!("metadata.name={name}"));
+        }
+        self.query.add("watch", "true".to_owned());
+        let kept = tail.len() - usize::from(named.is_some());
+        self.path = [head, &tail[..kept]].concat().join("/");
+    }
+
     /// A header as text.
     pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

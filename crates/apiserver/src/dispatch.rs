@@ -22,8 +22,9 @@ use crate::subresources;
 use crate::verbs;
 
 /// Answers a request.
-pub(crate) async fn answer(api: Arc<Api>, call: Call) -> Response<Body> {
+pub(crate) async fn answer(api: Arc<Api>, mut call: Call) -> Response<Body> {
     let began = Instant::now();
+    call.modernise();
     let route = route(&call.path);
     let (word, resource) = match &route {
         Route::Objects(target) => (

@@ -18,7 +18,6 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::body::Body;
 use crate::pki::{Credentials, PkiError};
 use crate::reply::{Reply, TEXT};
 
@@ -87,13 +86,7 @@ impl Kubelet {
         let frames = BodyStream::new(answer.into_body());
         let bytes = frames.filter_map(|frame| async { frame.ok()?.into_data().ok() });
         let keeps_connection = bytes.map(move |bytes| (bytes, &sender).0);
-        let body = Body::Stream(Box::pin(keeps_connection));
-        Ok(Reply {
-            code,
-            content_type: TEXT,
-            body,
-            retry_after: None,
-        })
+        Ok(Reply::stream(code, TEXT, keeps_connection))
     }
 }
 

@@ -1,13 +1,97 @@
 //! OpenAPI, made at the first request and kept compressed.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use api::openapi;
+use api::resources;
 use api::status::Status;
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use http::HeaderValue;
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY};
 
 use crate::api_state::Api;
 use crate::call::Call;
-use crate::reply::Reply;
+use crate::reply::{Reply, gzip};
 
-pub(crate) async fn serve(_api: &Arc<Api>, _call: &Call, _parts: &[&str]) -> Result<Reply, Status> {
-    Err(crate::dispatch::nothing_here())
+/// The version in the documents.
+const VERSION: &str = "v1.36.3";
+
+/// The documents that have been made, by path, compressed.
+#[derive(Default)]
+pub(crate) struct Documents(Mutex<BTreeMap<String, Bytes>>);
+
+pub(crate) async fn serve(api: &Arc<Api>, call: &Call, parts: &[&str]) -> Result<Reply, Status> {
+    let path = parts[1..].join("/");
+    if path == "v3" {
+        return Ok(Reply::value(
+            200,
+            &openapi::index(resources::all(), VERSION),
+        ));
+    }
+    let packed = match api.documents.get(&path) {
+        Some(packed) => packed,
+        None => make(api, path).await?,
+    };
+    let takes_gzip = call
+        .header(ACCEPT_ENCODING)
+        .is_some_and(|text| text.contains("gzip"));
+    let mut reply = if takes_gzip {
+        let reply = Reply::json(200, packed);
+        reply.with(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
+    } else {
+        Reply::json(200, unpack(&packed))
+    };
+    reply = reply.with(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if call.query.get("hash").is_some() {
+        // The hash in the address changes with the document.
+        let for_ever = HeaderValue::from_static("public, immutable, max-age=31536000");
+        reply = reply.with(CACHE_CONTROL, for_ever);
+    }
+    Ok(reply)
+}
+
+async fn make(api: &Arc<Api>, path: String) -> Result<Bytes, Status> {
+    let wanted = path.clone();
+    let made = tokio::task::spawn_blocking(move || {
+        let document = match wanted.split_once('/') {
+            None if wanted == "v2" => Some(openapi::v2(resources::all(), VERSION)),
+            Some(("v3", group_version)) => openapi::v3(resources::all(), group_version, VERSION),
+            _ => None,
+        };
+        document.and_then(|document| gzip(document.to_string().as_bytes()).ok())
+    });
+    let packed = made
+        .await
+        .ok()
+        .flatten()
+        .ok_or_else(crate::dispatch::nothing_here)?;
+    api.documents.put(path, packed.clone());
+    Ok(packed)
+}
+
+fn unpack(packed: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    // What was packed here can be unpacked.
+    let _ = GzDecoder::new(packed).read_to_end(&mut out);
+    out
+}
+
+impl Documents {
+    fn get(&self, path: &str) -> Option<Bytes> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(path)
+            .cloned()
+    }
+
+    fn put(&self, path: String, packed: Bytes) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path, packed);
+    }
 }

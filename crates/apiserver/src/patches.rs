@@ -5,8 +5,6 @@ use api::schema::{Decoded, Kind, Validation};
 use api::status::Status;
 use serde_json::Value;
 
-use crate::write::Write;
-
 /// A kind of patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patch {
@@ -47,17 +45,4 @@ pub(crate) fn patch(
         Patch::Apply => return Err(crate::decode::unsupported(MEDIA_TYPES)),
     };
     patch::apply(kind, served, current, body, validation)
-}
-
-/// The object as an applied configuration leaves it, with its managed fields.
-pub(crate) fn apply_configuration(
-    _write: &Write<'_>,
-    _current: Option<&Value>,
-    _force: bool,
-) -> Result<Value, Status> {
-    Err(Status::new(
-        501,
-        "NotImplemented",
-        "apply is not served yet",
-    ))
 }

@@ -20,6 +20,11 @@ impl Query {
         Self(decoded.collect())
     }
 
+    /// One more parameter, which counts before those that were given.
+    pub(crate) fn add(&mut self, name: &str, value: String) {
+        self.0.insert(0, (name.to_owned(), value));
+    }
+
     /// The first value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);

@@ -53,8 +53,11 @@ impl View {
             "Object" => Include::Object,
             "" | "Metadata" => Include::Metadata,
             _ => {
-                let text = "includeObject must be 'Metadata', 'Object', 'None', or empty";
-                return Err(Status::bad_request(text));
+                let shown = query.text("includeObject");
+                return Err(Status::bad_request(format!(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: \"{shown}\": \
+                     must be 'Metadata', 'Object', 'None', or empty"
+                )));
             }
         };
         Ok(Self {

@@ -6,10 +6,11 @@ use api::status::Status;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::Stream;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING,
 };
-use http::{HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response};
 use serde_json::Value;
 
 use crate::body::Body;
@@ -23,7 +24,7 @@ pub(crate) struct Reply {
     pub(crate) code: u16,
     pub(crate) content_type: &'static str,
     pub(crate) body: Body,
-    pub(crate) retry_after: Option<u64>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 pub(crate) const JSON: &str = "application/json";
@@ -52,8 +53,29 @@ impl Reply {
             code,
             content_type,
             body,
-            retry_after: None,
+            headers: Vec::new(),
         }
+    }
+
+    /// A body that is written as it comes.
+    pub(crate) fn stream(
+        code: u16,
+        content_type: &'static str,
+        stream: impl Stream<Item = Bytes> + Send + 'static,
+    ) -> Self {
+        let body = Body::Stream(Box::pin(stream));
+        Self {
+            code,
+            content_type,
+            body,
+            headers: Vec::new(),
+        }
+    }
+
+    /// With a header more.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// JSON bytes, as YAML if that was asked for.
@@ -72,9 +94,9 @@ impl From<Status> for Reply {
         let details = status.details.as_ref();
         let retry_after = details.and_then(|details| details["retryAfterSeconds"].as_u64());
         let reply = Self::value(status.code, &status.body());
-        Self {
-            retry_after,
-            ..reply
+        match retry_after {
+            Some(seconds) => reply.with(RETRY_AFTER, HeaderValue::from(seconds)),
+            None => reply,
         }
     }
 }
@@ -100,8 +122,8 @@ pub(crate) fn bare(reply: Reply) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    if let Some(seconds) = reply.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    for (name, value) in reply.headers {
+        headers.insert(name, value);
     }
     response
 }

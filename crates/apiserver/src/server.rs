@@ -22,6 +22,7 @@ use crate::expiry;
 use crate::identity::Identity;
 use crate::kubelet::Kubelet;
 use crate::metrics::Metrics;
+use crate::openapi::Documents;
 use crate::pki::{self, Authority, PkiError, Use};
 use crate::registry::Registry;
 use crate::service as allocation;
@@ -99,6 +100,7 @@ impl Server {
             hooks: allocation::hooks(&config, &registry),
             registry: registry.clone(),
             metrics: Metrics::default(),
+            documents: Documents::default(),
             kubelet: Some(Kubelet::new(&credentials)?),
             address: addresses
                 .first()

@@ -31,7 +31,6 @@ pub(crate) struct Write<'a> {
     pub(crate) target: &'a Target,
     pub(crate) part: Part,
     pub(crate) dry_run: bool,
-    #[expect(dead_code, reason = "managed fields are computed when api has them")]
     pub(crate) manager: &'a str,
 }
 

@@ -7,6 +7,7 @@ use api::status::Status;
 use crate::api_state::{Api, not_found};
 use crate::call::Call;
 use crate::decode::unsupported;
+use crate::fields;
 use crate::options::WriteOptions;
 use crate::patches::{self, Patch};
 use crate::reply::Reply;
@@ -70,7 +71,7 @@ fn wanted(
     let stored = old.map(|old| &old.object);
     if kind == Patch::Apply {
         let force = call.query.flag("force") == Some(true);
-        let object = patches::apply_configuration(write, stored, force)?;
+        let object = fields::apply(write, stored, force, options.validation)?;
         return Ok(Wanted {
             object,
             managed: true,

@@ -8,7 +8,6 @@ use api::status::Status;
 use store::Revision;
 
 use crate::api_state::Api;
-use crate::body::Body;
 use crate::call::Call;
 use crate::options::ListOptions;
 use crate::registry::Snapshot;
@@ -34,13 +33,7 @@ pub(crate) async fn watch(
     };
     let start = start(api, target, &options, version).await?;
     let feed = Feed::new(api.clone(), view, target, options, start);
-    let body = Body::Stream(Box::pin(feed.stream(timeout)));
-    Ok(Reply {
-        code: 200,
-        content_type: JSON,
-        body,
-        retry_after: None,
-    })
+    Ok(Reply::stream(200, JSON, feed.stream(timeout)))
 }
 
 fn version(text: &str) -> Result<Revision, Status> {
