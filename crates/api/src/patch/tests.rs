@@ -266,11 +266,30 @@ fn lists_merge_by_key_and_keep_or_take_an_order() {
             json!({"$setElementOrder/ports": [{"port": 81}, {"port": 80}]}),
             json!([81, 80]),
         ),
+        (
+            json!({"$setElementOrder/ports": [{"port": 80}, {"port": 83}], "ports": [{"port": 81, "$patch": "delete"}, {"port": 83}]}),
+            json!([80, 83]),
+        ),
         (json!({"ports": null}), json!([])),
     ];
     for (body, expected) in cases {
         assert_eq!(ports(&body), Ok(expected), "{body}");
     }
+}
+
+#[test]
+fn a_member_added_beside_a_deletion_counts_as_the_servers() {
+    let mut current = service();
+    let third = json!({"name": "c", "protocol": "TCP", "port": 82, "targetPort": 82});
+    current["spec"]["ports"].as_array_mut().unwrap().push(third);
+    let body = json!({"spec": {
+        "$setElementOrder/ports": [{"port": 80}, {"port": 83}],
+        "ports": [{"port": 81, "$patch": "delete"}, {"port": 83, "name": "d"}],
+    }});
+    let object = patched(Patch::Strategic, &SERVICE, &current, &body).unwrap();
+    let ports = object["spec"]["ports"].as_array().unwrap();
+    let numbers: Vec<&Value> = ports.iter().map(|port| &port["port"]).collect();
+    assert_eq!(numbers, [80, 82, 83]);
 }
 
 #[test]

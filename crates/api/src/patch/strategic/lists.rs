@@ -47,7 +47,10 @@ fn merge_one_ordered(
     let (field, member) = shape.list(name)?;
     check_order(new.as_deref().unwrap_or_default(), &order, field.merge_key)?;
     let all: Vec<Value> = old.iter().chain(&new).flatten().cloned().collect();
-    let server_order = old.clone().unwrap_or_default();
+    let server_order = match (&old, &new) {
+        (Some(old), Some(new)) if field.merge => order_after_merge(old, new, field.merge_key),
+        _ => old.clone().unwrap_or_default(),
+    };
     let merged = match (old, new) {
         (Some(old), None) => old,
         (None, Some(new)) => match without_directives(new.into()) {
@@ -64,6 +67,52 @@ fn merge_one_ordered(
     original.insert(name.to_owned(), ordered.into());
     patch.remove(name);
     Ok(())
+}
+
+/// The order that counts as the server's after a merge.
+///
+/// Upstream deletes and appends in the memory of the old list: what was deleted makes room for as many of the
+/// new members, and those then count as members that the server had.
+fn order_after_merge(old: &[Value], new: &[Value], merge_key: &str) -> List {
+    let mut memory = old.to_vec();
+    let mut length = memory.len();
+    let directive = |item: &Value| {
+        item.get(DIRECTIVE)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    if new
+        .iter()
+        .any(|item| directive(item).as_deref() == Some("replace"))
+    {
+        return memory;
+    }
+    for item in new
+        .iter()
+        .filter(|item| directive(item).as_deref() == Some("delete"))
+    {
+        while let Some(at) = position(&memory[..length], item, merge_key) {
+            memory[at..length].rotate_left(1);
+            length -= 1;
+            // What is behind the end is what stood last before the deletion.
+            if length > 0 {
+                memory[length] = memory[length - 1].clone();
+            }
+        }
+    }
+    for item in new.iter().filter(|item| directive(item).is_none()) {
+        if length < memory.len() && position(&memory[..length], item, merge_key).is_none() {
+            memory[length] = item.clone();
+            length += 1;
+        }
+    }
+    memory
+}
+
+fn position(list: &[Value], item: &Value, merge_key: &str) -> Option<usize> {
+    let key = item.get(merge_key)?;
+    list.iter()
+        .position(|other| other.get(merge_key) == Some(key))
 }
 
 /// The members of a patch's list must stand in the given order.
