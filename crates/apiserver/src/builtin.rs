@@ -74,7 +74,7 @@ fn service(api: &Api) -> Option<Value> {
         "metadata": {"name": "kubernetes", "namespace": "default",
             "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {
-            "type": "ClusterIP", "clusterIP": address, "clusterIPs": [address],
+            "type": "ClusterIP", "clusterIP": address,
             "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
         },

@@ -72,9 +72,12 @@ impl Write<'_> {
         for attempt in 0..ROUNDS {
             self.call.take_warnings_of_round(attempt);
             let old = self.api.current(self.target, name).await?;
-            let wanted = wanted(old.as_ref())?;
+            let mut wanted = wanted(old.as_ref())?;
             let round = match old {
-                None => self.create_round(wanted, attempt).await?,
+                None => {
+                    unversioned(&mut wanted.object);
+                    self.create_round(wanted, attempt).await?
+                }
                 Some(old) => self.update_round(old, wanted, attempt).await?,
             };
             if let Round::Done(written) = round {
@@ -110,6 +113,13 @@ impl Write<'_> {
         let resource = self.target.resource;
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         Status::invalid(resource.group, resource.kind, name, problems)
+    }
+}
+
+/// A version says nothing about an object that is made by this very request.
+fn unversioned(object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
     }
 }
 

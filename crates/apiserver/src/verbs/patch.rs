@@ -71,7 +71,9 @@ fn wanted(
     let stored = old.map(|old| &old.object);
     if kind == Patch::Apply {
         let force = call.query.flag("force") == Some(true);
-        let object = fields::apply(write, stored, force, options.validation)?;
+        let mut object = fields::apply(write, stored, force, options.validation)?;
+        check_name(target, &object)?;
+        place(target, &mut object)?;
         return Ok(Wanted {
             object,
             managed: true,

@@ -49,15 +49,8 @@ fn wanted(target: &Target, old: Option<&Old>, object: &Value) -> Result<Wanted, 
     if !sent.is_empty() && sent != stored {
         return Err(other_uid(target, sent, stored));
     }
-    let mut object = object.clone();
-    if old.is_none() {
-        // A version says nothing about an object that is made by this very request.
-        if let Some(metadata) = object["metadata"].as_object_mut() {
-            metadata.remove("resourceVersion");
-        }
-    }
     Ok(Wanted {
-        object,
+        object: object.clone(),
         managed: false,
     })
 }
