@@ -1,0 +1,41 @@
+//! Who may do what.
+
+use apiserver::Identity;
+
+use crate::cluster::{CONFIG_MAPS, Cluster};
+
+#[tokio::test]
+async fn nobody_sees_health_and_version_and_nothing_else() {
+    let cluster = Cluster::start().await;
+    let cases = [
+        ("/healthz", 200),
+        ("/livez", 200),
+        ("/readyz", 200),
+        ("/version", 200),
+        ("/api", 403),
+        ("/openapi/v3", 403),
+        ("/metrics", 403),
+        (CONFIG_MAPS, 403),
+        ("/nowhere", 403),
+    ];
+    for (path, want) in cases {
+        let (code, answer) = cluster.ask_as(Identity::anonymous(), path).await;
+        assert_eq!(code, want, "{path}: {answer}");
+    }
+    let node = Identity::certified("system:node:a", vec!["system:nodes".to_owned()]);
+    assert_eq!(cluster.ask_as(node, CONFIG_MAPS).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_is_not_served_yet_is_said_in_a_sentence() {
+    let cluster = Cluster::start().await;
+    let path = "/api/v1/namespaces/default/pods/p/exec?command=ls";
+    let (code, answer) = cluster.ask("POST", path, &serde_json::Value::Null).await;
+    assert_eq!(code, 501);
+    assert!(
+        answer["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("does not serve pods/exec yet")
+    );
+}
