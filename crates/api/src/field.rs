@@ -241,7 +241,60 @@ impl fmt::Display for Problem {
 /// All problems of an object, in the order Kubernetes finds them.
 pub type Problems = Vec<Problem>;
 
-/// A value as an error text shows it.
+/// A value as an error text shows it: a text as Go's `%q`, anything else as Go's JSON, which is safe in HTML.
 pub fn shown(value: &Value) -> String {
-    value.to_string()
+    match value {
+        Value::String(text) => quoted(text),
+        other => {
+            let json = other.to_string();
+            json.replace('<', "\\u003c")
+                .replace('>', "\\u003e")
+                .replace('&', "\\u0026")
+        }
+    }
+}
+
+/// A text in Go's syntax: printable characters as they are, others escaped.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            ' ' => out.push(c),
+            c if c.is_control() || c.is_whitespace() => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_shown_as_go_shows_them() {
+        let cases = [
+            (json!("a\tb\"<\u{7f}ü"), "\"a\\tb\\\"<\\x7fü\""),
+            (json!(["a<b&"]), "[\"a\\u003cb\\u0026\"]"),
+            (json!(7), "7"),
+            (json!(null), "null"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(shown(&value), text);
+        }
+    }
 }

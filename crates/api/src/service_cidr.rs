@@ -62,6 +62,13 @@ impl Strategy for ServiceCidr {
         problems
     }
 
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            Part::Sub(_) => &["metadata", "spec"],
+        }
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
