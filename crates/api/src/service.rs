@@ -65,10 +65,13 @@ impl Strategy for Service {
         }
     }
 
-    /// An internal traffic policy means nothing for ExternalName: it is accepted and not kept.
+    /// An internal traffic policy means nothing for ExternalName: it is accepted and not kept. A Service that
+    /// was created through its status, past the allocation, shows the families of its addresses.
     fn canonicalize(&self, object: &mut Value) {
         if Spec::of(object).is_external_name() {
             remove(object, "/spec", "internalTrafficPolicy");
+        } else {
+            families::infer_missing(object);
         }
     }
 

@@ -86,6 +86,24 @@ pub fn settle(
     Ok(())
 }
 
+/// Fills in the families of a Service that has addresses and no families (`defaultOnReadIPFamilies`).
+pub(super) fn infer_missing(service: &mut Value) {
+    let spec = Spec::of(service);
+    let ips = spec.cluster_ips();
+    if !spec.families().is_empty() || ips.is_empty() || ips[0] == "None" {
+        return;
+    }
+    let of = |address: &&str| Family::of(address).name();
+    let families: Vec<&str> = ips.iter().map(of).collect();
+    let policy = if families.len() == 1 {
+        "SingleStack"
+    } else {
+        "RequireDualStack"
+    };
+    set(service, "/spec", "ipFamilies", families);
+    set(service, "/spec", "ipFamilyPolicy", policy);
+}
+
 fn whole(problems: Problems) -> Result<(), Problems> {
     if problems.is_empty() {
         Ok(())

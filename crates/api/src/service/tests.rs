@@ -316,3 +316,11 @@ fn external_name_does_not_keep_an_internal_policy() {
     Service.canonicalize(&mut object);
     assert_eq!(object["spec"].get("internalTrafficPolicy"), None);
 }
+
+#[test]
+fn a_service_made_through_its_status_shows_its_families() {
+    let mut object = with_address(&json!({"ports": [{"port": 80}]}));
+    Service.canonicalize(&mut object);
+    assert_eq!(object["spec"]["ipFamilies"], json!(["IPv4"]));
+    assert_eq!(object["spec"]["ipFamilyPolicy"], "SingleStack");
+}

@@ -44,24 +44,49 @@ pub(crate) async fn run(api: Arc<Api>) {
     }
 }
 
-/// Returns when an IPAddress was changed or removed and its Service still has the address.
+/// Returns when an IPAddress was changed or removed and its Service still has the address, or when a Service
+/// came with an address that is not booked (through its status, past the allocation).
 async fn tampered(api: &Api) {
-    let cache = api.registry.kind("networking.k8s.io", "ipaddresses");
-    let mut changed = cache.changed();
-    let mut next = cache.list("").next;
+    let addresses = api.registry.kind("networking.k8s.io", "ipaddresses");
+    let services = api.registry.kind("", "services");
+    let (mut touched, mut written) = (addresses.changed(), services.changed());
+    let (mut next, mut next_service) = (addresses.list("").next, services.list("").next);
     loop {
-        if changed.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = touched.changed() => changed,
+            changed = written.changed() => changed,
+        };
+        if changed.is_err() {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(GATHER).await;
-        let Ok((changes, after)) = cache.changes_from(next, usize::MAX) else {
+        let (Ok((changes, after)), Ok((new, after_service))) = (
+            addresses.changes_from(next, usize::MAX),
+            services.changes_from(next_service, usize::MAX),
+        ) else {
             return;
         };
-        next = after;
-        if changes.iter().any(|change| is_tampering(api, change)) {
+        (next, next_service) = (after, after_service);
+        let unbooked = new.iter().any(|change| is_unbooked(api, change));
+        if unbooked || changes.iter().any(|change| is_tampering(api, change)) {
             return;
         }
     }
+}
+
+/// Whether a Service that is there now has an address without an object.
+fn is_unbooked(api: &Api, change: &Change) -> bool {
+    let services = api.registry.kind("", "services");
+    let Some(service) = services.get(change.object.namespace(), change.object.name()) else {
+        return false;
+    };
+    let service = service.value();
+    let addresses = api.registry.kind("networking.k8s.io", "ipaddresses");
+    let mut ips = Spec::of(&service)
+        .cluster_ips()
+        .into_iter()
+        .filter_map(ip::parse_sloppy);
+    ips.any(|ip| addresses.get("", &ip.to_string()).is_none())
 }
 
 /// Whether a Service still has the address of an object that was changed or removed. An object that went
