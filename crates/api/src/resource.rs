@@ -206,6 +206,11 @@ pub trait Strategy: Send + Sync {
 
     /// A table row's cells, one per column.
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value>;
+
+    /// What a table row says of its object besides the cells: `Completed` of pods that have ended.
+    fn row_conditions(&self, _object: &Value) -> Vec<Value> {
+        Vec::new()
+    }
 }
 
 /// The columns of a kind without a printer of its own.

@@ -1,11 +1,21 @@
 //! The list of served kinds. A further kind is one more entry here.
 
+use crate::config_map::ConfigMap;
+use crate::deployment::Deployment;
 use crate::endpoint_slice::EndpointSlice;
 use crate::endpoints::Endpoints;
+use crate::event::Event;
 use crate::ip_address::IpAddress;
+use crate::lease::Lease;
+use crate::namespace::Namespace;
+use crate::node::Node;
 use crate::plain::Plain;
+use crate::pod::Pod;
+use crate::replica_set::ReplicaSet;
 use crate::resource::{ALL_VERBS, Resource, Subresource, Verb};
+use crate::secret::Secret;
 use crate::service::Service;
+use crate::service_account::ServiceAccount;
 use crate::service_cidr::ServiceCidr;
 
 /// Every served kind, in discovery's order: by group, then by plural name.
@@ -83,6 +93,7 @@ static RESOURCES: &[Resource] = &[
         singular: "configmap",
         short_names: &["cm"],
         definition: "io.k8s.api.core.v1.ConfigMap",
+        strategy: &ConfigMap,
         ..NAMESPACED
     },
     Resource {
@@ -100,6 +111,7 @@ static RESOURCES: &[Resource] = &[
         singular: "event",
         short_names: &["ev"],
         definition: "io.k8s.api.core.v1.Event",
+        strategy: &Event,
         ..NAMESPACED
     },
     Resource {
@@ -118,6 +130,7 @@ static RESOURCES: &[Resource] = &[
         ],
         subresources: &[own("finalize", &[Verb::Update]), STATUS],
         definition: "io.k8s.api.core.v1.Namespace",
+        strategy: &Namespace,
         ..CLUSTER
     },
     Resource {
@@ -130,6 +143,7 @@ static RESOURCES: &[Resource] = &[
             STATUS,
         ],
         definition: "io.k8s.api.core.v1.Node",
+        strategy: &Node,
         ..CLUSTER
     },
     Resource {
@@ -140,6 +154,7 @@ static RESOURCES: &[Resource] = &[
         categories: &["all"],
         subresources: POD_SUBRESOURCES,
         definition: "io.k8s.api.core.v1.Pod",
+        strategy: &Pod,
         ..NAMESPACED
     },
     Resource {
@@ -147,6 +162,7 @@ static RESOURCES: &[Resource] = &[
         plural: "secrets",
         singular: "secret",
         definition: "io.k8s.api.core.v1.Secret",
+        strategy: &Secret,
         ..NAMESPACED
     },
     Resource {
@@ -160,6 +176,7 @@ static RESOURCES: &[Resource] = &[
             &[Verb::Create],
         )],
         definition: "io.k8s.api.core.v1.ServiceAccount",
+        strategy: &ServiceAccount,
         ..NAMESPACED
     },
     Resource {
@@ -185,6 +202,7 @@ static RESOURCES: &[Resource] = &[
         categories: &["all"],
         subresources: &[SCALE, STATUS],
         definition: "io.k8s.api.apps.v1.Deployment",
+        strategy: &Deployment,
         ..NAMESPACED
     },
     Resource {
@@ -196,6 +214,7 @@ static RESOURCES: &[Resource] = &[
         categories: &["all"],
         subresources: &[SCALE, STATUS],
         definition: "io.k8s.api.apps.v1.ReplicaSet",
+        strategy: &ReplicaSet,
         ..NAMESPACED
     },
     Resource {
@@ -224,6 +243,7 @@ static RESOURCES: &[Resource] = &[
         plural: "leases",
         singular: "lease",
         definition: "io.k8s.api.coordination.v1.Lease",
+        strategy: &Lease,
         ..NAMESPACED
     },
     Resource {

@@ -164,7 +164,12 @@ impl View {
                 "metadata": object["metadata"],
             }),
         };
-        json!({ "cells": cells, "object": shown })
+        let mut row = json!({ "cells": cells, "object": shown });
+        let conditions = self.resource.strategy.row_conditions(object);
+        if !conditions.is_empty() {
+            row["conditions"] = conditions.into();
+        }
+        row
     }
 }
 

@@ -64,6 +64,19 @@ impl Quantity {
         self.nano
     }
 
+    /// The sum, written the way the first one is; the other's way where the first is zero.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            nano: self.nano.saturating_add(other.nano),
+            format: if self.nano == 0 {
+                other.format
+            } else {
+                self.format
+            },
+        }
+    }
+
     /// The canonical text.
     pub fn canonical(&self) -> String {
         if self.nano == 0 {
@@ -118,6 +131,22 @@ pub fn canonical(text: &str) -> Result<String, &'static str> {
         return Ok(text.to_owned());
     }
     Ok(quantity.canonical())
+}
+
+/// The text rounded up to the next thousandth; none where it is no finer, or no quantity.
+pub fn rounded_to_milli(text: &str) -> Option<String> {
+    const MILLI: i128 = NANO / 1000;
+    let quantity = Quantity::parse(text).ok()?;
+    let rest = quantity.nano.rem_euclid(MILLI);
+    if rest == 0 {
+        return None;
+    }
+    let nano = if quantity.nano < 0 {
+        quantity.nano - rest
+    } else {
+        quantity.nano - rest + MILLI
+    };
+    Some(Quantity { nano, ..quantity }.canonical())
 }
 
 struct Parts<'t> {

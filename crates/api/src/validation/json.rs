@@ -28,6 +28,34 @@ pub fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
     }
 }
 
+/// The list at a JSON pointer, to be changed; empty when it is not there.
+pub fn list_mut<'a>(object: &'a mut Value, pointer: &str) -> &'a mut [Value] {
+    match object.pointer_mut(pointer) {
+        Some(Value::Array(items)) => items,
+        _ => &mut [],
+    }
+}
+
+/// Gives a member of an object a value where it has none.
+pub fn default(object: &mut Value, member: &str, value: impl Into<Value>) {
+    let unset = match object.get(member) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(_) => false,
+    };
+    if unset && let Some(members) = object.as_object_mut() {
+        members.insert(member.to_owned(), value.into());
+    }
+}
+
+/// Makes a member what it is in another object, absent included.
+pub fn restore(object: &mut Value, parent: &str, member: &str, from: &Value) {
+    match from.pointer(&format!("{parent}/{member}")) {
+        None | Some(Value::Null) => drop(remove(object, parent, member)),
+        Some(value) => set(object, parent, member, value.clone()),
+    }
+}
+
 /// The texts of the list at a JSON pointer.
 pub fn texts<'a>(object: &'a Value, pointer: &str) -> Vec<&'a str> {
     list(object, pointer)

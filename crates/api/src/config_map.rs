@@ -1,0 +1,30 @@
+//! ConfigMap: what its objects mean (`registry/core/configmap`).
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::field::Problems;
+use crate::printer::simple as printer;
+use crate::resource::{Column, Part, Strategy};
+use crate::validation::{metadata, names};
+
+/// The strategy of `v1/ConfigMap`.
+pub struct ConfigMap;
+
+impl Strategy for ConfigMap {
+    fn validate_create(&self, object: &Value) -> Problems {
+        metadata::new_object(object, true, names::dns_subdomain_name)
+    }
+
+    fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Problems {
+        metadata::update(new, old)
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        printer::CONFIG_MAP
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        printer::config_map_cells(object, now)
+    }
+}

@@ -1,0 +1,69 @@
+//! Deployment: what its objects mean (`registry/apps/deployment`, `SetDefaults_Deployment`).
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::field::Problems;
+use crate::printer::workload as printer;
+use crate::resource::{Column, Part, Strategy};
+use crate::validation::json::{default, restore, text};
+use crate::validation::{metadata, names};
+use crate::workload;
+
+/// The strategy of `apps/v1/Deployment`.
+pub struct Deployment;
+
+impl Strategy for Deployment {
+    fn set_defaults(&self, object: &mut Value) {
+        workload::template_defaults(object);
+        let Some(spec) = object.get_mut("spec").filter(|spec| spec.is_object()) else {
+            return;
+        };
+        default(spec, "replicas", 1);
+        default(spec, "revisionHistoryLimit", 10);
+        default(spec, "progressDeadlineSeconds", 600);
+        default(spec, "strategy", json!({}));
+        let strategy = &mut spec["strategy"];
+        default(strategy, "type", "RollingUpdate");
+        if text(strategy, "/type") == "RollingUpdate" {
+            default(strategy, "rollingUpdate", json!({}));
+            default(&mut strategy["rollingUpdate"], "maxUnavailable", "25%");
+            default(&mut strategy["rollingUpdate"], "maxSurge", "25%");
+        }
+    }
+
+    fn prepare_for_create(&self, object: &mut Value) {
+        object["status"] = json!({});
+        workload::set_generation(object, 1);
+    }
+
+    fn validate_create(&self, object: &Value) -> Problems {
+        metadata::new_object(object, true, names::dns_subdomain_name)
+    }
+
+    /// Annotations count as a change, because they are copied to the ReplicaSets.
+    fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {
+        if part == Part::Sub("status") {
+            new["spec"] = old["spec"].clone();
+            restore(new, "/metadata", "labels", old);
+            return;
+        }
+        new["status"] = old["status"].clone();
+        let annotations = |object: &Value| object["metadata"]["annotations"].clone();
+        if new["spec"] != old["spec"] || annotations(new) != annotations(old) {
+            workload::next_generation(new, old);
+        }
+    }
+
+    fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Problems {
+        metadata::update(new, old)
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        printer::DEPLOYMENT
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        printer::deployment_cells(object, now)
+    }
+}

@@ -1,0 +1,118 @@
+//! Pod: what its objects mean.
+//!
+//! The rules of a pod's spec are shared with every kind that has a pod template; see
+//! [`workload`](crate::workload).
+
+pub(crate) mod defaults;
+mod fields;
+mod image;
+mod label_keys;
+mod parts;
+mod qos;
+mod status;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::field::Problems;
+use crate::printer;
+use crate::resource::{Column, Part, Rules, Strategy};
+use crate::validation::json::{integer, set, text};
+use crate::validation::{metadata, names};
+
+/// The strategy of `v1/Pod`.
+pub struct Pod;
+
+impl Strategy for Pod {
+    fn rules(&self) -> Rules {
+        Rules {
+            delete_returns_object: true,
+            ..Rules::default()
+        }
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        defaults::pod(object);
+    }
+
+    fn prepare_for_create(&self, object: &mut Value) {
+        set(object, "/metadata", "generation", 1);
+        object["status"] = status::initial(object);
+        label_keys::merge(object);
+    }
+
+    fn validate_create(&self, object: &Value) -> Problems {
+        metadata::new_object(object, true, names::dns_subdomain_name)
+    }
+
+    fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {
+        match part {
+            Part::Main => {
+                new["status"] = old["status"].clone();
+                next_generation(new, old);
+            }
+            Part::Sub("status") => status::prepare(new, old),
+            Part::Sub("ephemeralcontainers") => {
+                parts::keep_all_but_ephemeral_containers(new, old);
+                next_generation(new, old);
+            }
+            Part::Sub("resize") => {
+                parts::keep_all_but_resources(new, old);
+                next_generation(new, old);
+            }
+            Part::Sub(_) => {}
+        }
+    }
+
+    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Problems {
+        match part {
+            Part::Sub("binding") => Problems::new(),
+            _ => metadata::update(new, old),
+        }
+    }
+
+    /// A pod that no node runs has nothing to end in peace (`CheckGracefulDelete`).
+    fn grace_seconds(&self, object: &Value, asked: Option<i64>) -> Option<i64> {
+        let usual = integer(object, "/spec/terminationGracePeriodSeconds");
+        let ended = matches!(text(object, "/status/phase"), "Failed" | "Succeeded");
+        let seconds = match asked.unwrap_or(usual) {
+            _ if ended || text(object, "/spec/nodeName").is_empty() => 0,
+            ..0 => 1,
+            seconds => seconds,
+        };
+        Some(seconds)
+    }
+
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        fields::SELECTABLE
+    }
+
+    fn selectable_field(&self, object: &Value, field: &str) -> String {
+        fields::value(object, field)
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        printer::pod::COLUMNS
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        printer::pod::cells(object, now)
+    }
+
+    fn row_conditions(&self, object: &Value) -> Vec<Value> {
+        let (reason, message) = match text(object, "/status/phase") {
+            "Succeeded" => ("Succeeded", "The pod has completed successfully."),
+            "Failed" => ("Failed", "The pod failed."),
+            _ => return Vec::new(),
+        };
+        vec![json!({"type": "Completed", "status": "True", "reason": reason, "message": message})]
+    }
+}
+
+/// Every change of the spec counts.
+fn next_generation(new: &mut Value, old: &Value) {
+    if new["spec"] != old["spec"] {
+        let generation = integer(new, "/metadata/generation") + 1;
+        set(new, "/metadata", "generation", generation);
+    }
+}
