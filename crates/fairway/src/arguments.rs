@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{apply, delete, explain, get, logs};
-use crate::cluster_commands::{down, exec, image, up};
-use crate::roles::{balancer, node, pod, proxy, server};
+use crate::cluster_commands::{down, exec, up};
+use crate::roles::{balancer, pod, server};
 
 /// The whole path of a Kubernetes Service in one program: from `apply` to the packet that reaches a pod.
 #[derive(Debug, Parser)]
@@ -25,7 +25,12 @@ pub(crate) struct Arguments {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ClusterFlags {
     /// The cluster's data directory; without it: the only cluster that runs
-    #[arg(long, global = true, env = "FAIRWAY_DATA_DIR", value_name = "DIRECTORY")]
+    #[arg(
+        long,
+        global = true,
+        env = "FAIRWAY_DATA_DIR",
+        value_name = "DIRECTORY"
+    )]
     pub(crate) data_dir: Option<PathBuf>,
     /// Talk to any Kubernetes cluster by its kubeconfig
     #[arg(long, global = true, value_name = "FILE")]
@@ -67,16 +72,10 @@ pub(crate) enum Command {
     Explain(explain::ExplainFlags),
     /// Run a command inside a node, or in a client outside the cluster
     Exec(exec::ExecFlags),
-    /// Keep container images for the nodes of this machine
-    Image(image::ImageFlags),
     /// Print the version
     Version,
     /// Role: the API server, with its store and controllers
     Server(Box<server::ServerFlags>),
-    /// Role: a node that runs pods and its proxy
-    Node(Box<node::NodeFlags>),
-    /// Role: a node's Service proxy, for any Kubernetes cluster
-    Proxy(Box<proxy::ProxyFlags>),
     /// Role: the external load balancer, for any Kubernetes cluster
     Balancer(Box<balancer::BalancerFlags>),
     /// Role: the supervisor of one pod (started by `node`)

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result};
 /// `500ms`, `4s`, `2m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let number: u64 = digits.parse().map_err(|_| format!("{text}: a duration is like 500ms, 4s or 2m"))?;
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("{text}: a duration is like 500ms, 4s or 2m"))?;
     match &text[digits.len()..] {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),
@@ -24,13 +26,18 @@ pub(crate) fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
     let parse = |port: &str| port.parse::<u16>().map_err(|_| wrong());
     let (first, last) = (parse(first)?, parse(last)?);
-    if first == 0 || first > last { Err(wrong()) } else { Ok(first..=last) }
+    if first == 0 || first > last {
+        Err(wrong())
+    } else {
+        Ok(first..=last)
+    }
 }
 
 /// Makes the file that tells the launcher that a role serves.
 pub(crate) fn announce_ready(file: Option<&Path>) -> Result<()> {
     let Some(file) = file else { return Ok(()) };
-    std::fs::write(file, "").with_context(|| format!("cannot write the ready file {}", file.display()))
+    std::fs::write(file, "")
+        .with_context(|| format!("cannot write the ready file {}", file.display()))
 }
 
 /// Ends at SIGTERM or Ctrl-C.

@@ -27,7 +27,10 @@ pub(crate) async fn run(at: ClusterFlags, flags: ApplyFlags) -> Result<ExitCode>
     for file in &flags.files {
         for target in manifest::read(&client, file, flags.namespace.name()).await? {
             let before = read(&client, &target.path).await.unwrap_or_default();
-            let path = format!("{}?fieldManager=fairway&fieldValidation=Strict", target.path);
+            let path = format!(
+                "{}?fieldManager=fairway&fieldValidation=Strict",
+                target.path
+            );
             let body = serde_json::to_vec(&target.object)?;
             let patch = Some(("application/apply-patch+yaml", body));
             let after = ask(&client, "PATCH", &path, "application/json", patch)

@@ -24,7 +24,9 @@ pub(crate) async fn from_kubeconfig(path: &Path) -> Result<Client> {
     let what = || format!("kubeconfig {}", path.display());
     let kubeconfig = Kubeconfig::read_from(path).with_context(what)?;
     let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(what)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .with_context(what)?;
     Client::try_from(config).with_context(what)
 }
 
@@ -36,7 +38,10 @@ pub(crate) async fn ask(
     accept: &str,
     body: Option<(&str, Vec<u8>)>,
 ) -> Result<Value> {
-    let mut request = Request::builder().method(method).uri(path).header("Accept", accept);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Accept", accept);
     let (content_type, bytes) = body.unwrap_or_default();
     if !content_type.is_empty() {
         request = request.header("Content-Type", content_type);

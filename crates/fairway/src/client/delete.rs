@@ -38,14 +38,21 @@ pub(crate) async fn run(at: ClusterFlags, flags: DeleteFlags) -> Result<ExitCode
         let known = kinds::all(&client).await?;
         for kind in kinds::called(&known, word)? {
             let path = |name: &String| format!("{}/{name}", kind.path(Some(namespace)));
-            targets.extend(flags.names.iter().map(|n| (kind.label(), n.clone(), path(n))));
+            targets.extend(
+                flags
+                    .names
+                    .iter()
+                    .map(|n| (kind.label(), n.clone(), path(n))),
+            );
         }
     }
     if targets.is_empty() {
         bail!("nothing to delete: name a kind and objects (`delete svc web`) or a file (`-f`)");
     }
     for (label, name, path) in targets {
-        ask(&client, "DELETE", &path, "application/json", None).await.with_context(|| label.clone())?;
+        ask(&client, "DELETE", &path, "application/json", None)
+            .await
+            .with_context(|| label.clone())?;
         anstream::println!("{label} \"{name}\" deleted from {namespace} namespace");
     }
     Ok(ExitCode::SUCCESS)

@@ -27,5 +27,9 @@ pub(crate) async fn run(at: ClusterFlags, flags: ExplainFlags) -> Result<ExitCod
     let facts = facts::gather(&client, flags.namespace.name(), &flags.service).await?;
     let findings = findings::of(&facts);
     anstream::print!("{}", report::of(&facts, &findings));
-    Ok(if findings.iter().any(|f| f.stops) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if findings.iter().any(|f| f.stops) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -53,8 +53,15 @@ async fn tables(client: &Client, wanted: &[Kind], flags: &GetFlags) -> Result<Ex
     let mut groups = Vec::new();
     for kind in wanted {
         let found = ask(client, "GET", &path(kind, flags), TABLE, None).await?;
-        if found["rows"].as_array().is_some_and(|rows| !rows.is_empty()) {
-            let prefix = if many { format!("{}/", kind.label()) } else { String::new() };
+        if found["rows"]
+            .as_array()
+            .is_some_and(|rows| !rows.is_empty())
+        {
+            let prefix = if many {
+                format!("{}/", kind.label())
+            } else {
+                String::new()
+            };
             groups.push(table::lines(&found, &prefix, wide, flags.all_namespaces).join("\n"));
         }
     }
@@ -72,7 +79,9 @@ async fn tables(client: &Client, wanted: &[Kind], flags: &GetFlags) -> Result<Ex
 }
 
 async fn documents(client: &Client, wanted: &[Kind], flags: &GetFlags) -> Result<ExitCode> {
-    let [kind] = wanted else { bail!("-o json and -o yaml show one kind at a time") };
+    let [kind] = wanted else {
+        bail!("-o json and -o yaml show one kind at a time")
+    };
     let document: Value = read(client, &path(kind, flags)).await?;
     let text = match flags.output.as_deref() {
         Some("yaml") => serde_saphyr::to_string(&document)?,
@@ -89,7 +98,10 @@ fn path(kind: &Kind, flags: &GetFlags) -> String {
         path = format!("{path}/{name}");
     }
     if let Some(selector) = &flags.selector {
-        path = format!("{path}?labelSelector={}", selector.replace(',', "%2C").replace('=', "%3D"));
+        path = format!(
+            "{path}?labelSelector={}",
+            selector.replace(',', "%2C").replace('=', "%3D")
+        );
     }
     path
 }

@@ -37,7 +37,11 @@ impl Kind {
     /// `deployment.apps`: the name as tables and messages have it.
     pub(crate) fn label(&self) -> String {
         let kind = self.kind.to_lowercase();
-        if self.group.is_empty() { kind } else { format!("{kind}.{}", self.group) }
+        if self.group.is_empty() {
+            kind
+        } else {
+            format!("{kind}.{}", self.group)
+        }
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -58,8 +62,14 @@ pub(crate) async fn all(client: &Client) -> Result<Vec<Kind>> {
         for group in list(&document["items"]) {
             let name = text(&group["metadata"]["name"]);
             // The first version is the preferred one.
-            let Some(version) = list(&group["versions"]).first() else { continue };
-            kinds.extend(list(&version["resources"]).iter().map(|r| kind(&name, version, r)));
+            let Some(version) = list(&group["versions"]).first() else {
+                continue;
+            };
+            kinds.extend(
+                list(&version["resources"])
+                    .iter()
+                    .map(|r| kind(&name, version, r)),
+            );
         }
     }
     Ok(kinds)

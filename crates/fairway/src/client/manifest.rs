@@ -37,7 +37,9 @@ pub(crate) async fn read(client: &Client, file: &Path, namespace: &str) -> Resul
             _ => vec![document],
         };
         for object in items {
-            targets.push(target(&known, object, namespace).with_context(|| file.display().to_string())?);
+            targets.push(
+                target(&known, object, namespace).with_context(|| file.display().to_string())?,
+            );
         }
     }
     if targets.is_empty() {
@@ -49,19 +51,27 @@ pub(crate) async fn read(client: &Client, file: &Path, namespace: &str) -> Resul
 fn text(file: &Path) -> Result<String> {
     if file == Path::new("-") {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("standard input")?;
         return Ok(text);
     }
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn target(known: &[Kind], object: Value, namespace: &str) -> Result<Target> {
-    let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (api_version, kind_name, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
-    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-    let fits = |kind: &&Kind| {
-        kind.kind == kind_name && kind.group == group && kind.version == version
+    let text = |at: &str| {
+        object
+            .pointer(at)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
+    let (api_version, kind_name, name) =
+        (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+    let fits =
+        |kind: &&Kind| kind.kind == kind_name && kind.group == group && kind.version == version;
     let Some(kind) = known.iter().find(fits).cloned() else {
         bail!("no matches for kind \"{kind_name}\" in version \"{api_version}\"");
     };
@@ -71,5 +81,10 @@ fn target(known: &[Kind], object: Value, namespace: &str) -> Result<Target> {
     let own = text("/metadata/namespace");
     let namespace = if own.is_empty() { namespace } else { &own };
     let path = format!("{}/{name}", kind.path(Some(namespace)));
-    Ok(Target { kind, name, path, object })
+    Ok(Target {
+        kind,
+        name,
+        path,
+        object,
+    })
 }

@@ -11,7 +11,11 @@ const NAME: &str = "fairway";
 /// earlier cluster, and makes it the current context. Everything else in the file stays.
 pub(crate) fn merge(own: &Path, user: &Path) -> Result<()> {
     let own = Kubeconfig::read_from(own)?;
-    let mut merged = if user.exists() { Kubeconfig::read_from(user)? } else { Kubeconfig::default() };
+    let mut merged = if user.exists() {
+        Kubeconfig::read_from(user)?
+    } else {
+        Kubeconfig::default()
+    };
     merged.clusters.retain(|entry| entry.name != NAME);
     merged.auth_infos.retain(|entry| entry.name != NAME);
     merged.contexts.retain(|entry| entry.name != NAME);

@@ -12,15 +12,28 @@ use crate::client::table::aligned;
 pub(crate) async fn run(at: ClusterFlags) -> Result<ExitCode> {
     let place = cluster::find(at.data_dir.as_deref())?;
     let status = cluster::status(&place)?;
-    let mut rows = vec![["ROLE", "STATE", "PID", "RESTARTS", "ADDRESSES", "LOG"].map(String::from).to_vec()];
+    let mut rows = vec![
+        ["ROLE", "STATE", "PID", "RESTARTS", "ADDRESSES", "LOG"]
+            .map(String::from)
+            .to_vec(),
+    ];
     rows.extend(status.roles.iter().map(row));
     anstream::println!("cluster {} in {}", status.id, status.data_dir.display());
     if status.launcher.is_none() {
-        anstream::println!("no launcher looks after it: `fairway up` adopts it, `fairway down` ends it");
+        anstream::println!(
+            "no launcher looks after it: `fairway up` adopts it, `fairway down` ends it"
+        );
     }
     anstream::println!("\n{}", aligned(&rows).join("\n"));
-    let ready = status.roles.iter().all(|role| matches!(role.state, RoleState::Ready));
-    Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let ready = status
+        .roles
+        .iter()
+        .all(|role| matches!(role.state, RoleState::Ready));
+    Ok(if ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn row(role: &RoleStatus) -> Vec<String> {

@@ -15,7 +15,8 @@ use ipnet::IpNet;
 use crate::arguments::ClusterFlags;
 use crate::values::{duration, end_signal, ports};
 
-const DEFAULT_DATA_DIR: &str = "/var/lib/fairway";
+/// Where a cluster is unless the flags say otherwise.
+pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/fairway";
 
 /// What kind of cluster.
 #[derive(Args, Debug)]
@@ -70,10 +71,20 @@ pub(crate) async fn run(at: ClusterFlags, flags: UpFlags) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let begun = std::time::Instant::now();
-    let running = cluster::up(options(program, data_dir, &flags), show).await?;
+    let place = Place::of(&data_dir)?;
+    let running = tokio::select! {
+        running = cluster::up(options(program, data_dir, &flags), show) => running?,
+        () = end_signal() => {
+            cluster::down(&place, false).await?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     anstream::eprintln!("ready after {} ms", begun.elapsed().as_millis());
     merge(&flags, running.place())?;
-    tell(running.place(), "Ctrl-C ends it and removes every trace of it.");
+    tell(
+        running.place(),
+        "Ctrl-C ends it and removes every trace of it.",
+    );
     wait_and_end(running).await
 }
 
@@ -90,9 +101,13 @@ async fn wait_and_end(running: Running) -> Result<ExitCode> {
 /// The same command line without `--detach`.
 fn foreground_arguments(data_dir: &std::path::Path) -> Vec<OsString> {
     let typed = std::env::args_os().skip(1);
-    let mut arguments: Vec<OsString> =
-        typed.filter(|a| a != "--detach" && a != "--merge-kubeconfig").collect();
-    if !arguments.iter().any(|a| a.to_string_lossy().starts_with("--data-dir")) {
+    let mut arguments: Vec<OsString> = typed
+        .filter(|a| a != "--detach" && a != "--merge-kubeconfig")
+        .collect();
+    if !arguments
+        .iter()
+        .any(|a| a.to_string_lossy().starts_with("--data-dir"))
+    {
         arguments.extend(["--data-dir".into(), data_dir.into()]);
     }
     arguments
@@ -119,7 +134,9 @@ fn show(progress: Progress) {
     match progress {
         Progress::Network { namespaces, after } => {
             let ms = after.as_millis();
-            anstream::eprintln!("{style}network{style:#}   {namespaces} namespaces and the LAN, {ms} ms");
+            anstream::eprintln!(
+                "{style}network{style:#}   {namespaces} namespaces and the LAN, {ms} ms"
+            );
         }
         Progress::Started { .. } => {}
         Progress::Adopted { role } => anstream::eprintln!("{style}adopted{style:#}   {role}"),
@@ -134,12 +151,15 @@ fn show(progress: Progress) {
 
 fn tell(place: &Place, end: &str) {
     let kubeconfig = place.kubeconfig();
-    anstream::eprintln!("
+    anstream::eprintln!(
+        "
   export KUBECONFIG={}
   kubectl get all                (or: fairway get all)
   fairway explain SERVICE        how packets reach it, and where they stop if they do
 
-{end}", kubeconfig.display());
+{end}",
+        kubeconfig.display()
+    );
 }
 
 fn merge(flags: &UpFlags, place: &Place) -> Result<()> {

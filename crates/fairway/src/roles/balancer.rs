@@ -61,26 +61,31 @@ async fn own_addresses(flags: &BalancerFlags) -> Result<Vec<IpAddr>> {
     let mut own: Vec<IpAddr> = Vec::new();
     for address in netlink.addresses(link.index).await? {
         let link_local = matches!(address.addr(), IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let first = !own.iter().any(|other| other.is_ipv4() == address.addr().is_ipv4());
+        let first = !own
+            .iter()
+            .any(|other| other.is_ipv4() == address.addr().is_ipv4());
         if address.prefix_len() < address.max_prefix_len() && !link_local && first {
             own.push(address.addr());
         }
     }
     if own.is_empty() {
-        bail!("{} has no address: give it one, or say --address", flags.interface);
+        bail!(
+            "{} has no address: give it one, or say --address",
+            flags.interface
+        );
     }
     Ok(own)
 }
 
 /// The address controller, under its Lease; for ever, but without pools it does nothing.
-fn give_out_addresses(
-    client: Client,
-    pools: &[IpNet],
-) -> Result<impl Future<Output = ()> + use<>> {
+fn give_out_addresses(client: Client, pools: &[IpNet]) -> Result<impl Future<Output = ()> + use<>> {
     let identity = super::identity();
     let mut config = controllers::Config::new(client, identity);
-    config.pools = controllers::Pools::parse(pools.iter().map(ToString::to_string))?;
-    config.leader_election = Some(controllers::LeaderElection::new("kube-system", "fairway-balancer"));
+    config.pools = controllers::load_balancer::Pools::parse(pools.iter().map(ToString::to_string))?;
+    config.leader_election = Some(controllers::LeaderElection::new(
+        "kube-system",
+        "fairway-balancer",
+    ));
     let wanted = !pools.is_empty();
     Ok(async move {
         if wanted {

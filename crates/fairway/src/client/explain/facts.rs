@@ -36,7 +36,11 @@ impl Facts {
     }
 
     pub(super) fn namespace(&self) -> &str {
-        self.service.metadata.namespace.as_deref().unwrap_or_default()
+        self.service
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or_default()
     }
 
     pub(super) fn spec(&self) -> ServiceSpec {
@@ -49,16 +53,27 @@ impl Facts {
 
     /// The load balancer's addresses that the status names.
     pub(super) fn ingress(&self) -> Vec<String> {
-        let status = self.service.status.as_ref().and_then(|s| s.load_balancer.as_ref());
+        let status = self
+            .service
+            .status
+            .as_ref()
+            .and_then(|s| s.load_balancer.as_ref());
         let ingress = status.and_then(|l| l.ingress.clone()).unwrap_or_default();
-        ingress.into_iter().filter_map(|i| i.ip.or(i.hostname)).collect()
+        ingress
+            .into_iter()
+            .filter_map(|i| i.ip.or(i.hostname))
+            .collect()
     }
 
     /// `name address` of each node, by its internal addresses.
     pub(super) fn node_addresses(&self) -> Vec<(String, String)> {
         let of = |node: &Node| {
             let name = node.metadata.name.clone().unwrap_or_default();
-            let addresses = node.status.as_ref().and_then(|s| s.addresses.clone()).unwrap_or_default();
+            let addresses = node
+                .status
+                .as_ref()
+                .and_then(|s| s.addresses.clone())
+                .unwrap_or_default();
             let internal = addresses.into_iter().find(|a| a.type_ == "InternalIP")?;
             Some((name, internal.address))
         };
@@ -72,8 +87,10 @@ impl Facts {
             for slice_port in slice.ports.iter().flatten() {
                 let same_name = slice_port.name.clone().unwrap_or_default()
                     == port.name.clone().unwrap_or_default();
-                let (Some(number), true) = (slice_port.port, same_name) else { continue };
-                found.extend(slice.endpoints.iter().map(|endpoint| {
+                let (Some(number), true) = (slice_port.port, same_name) else {
+                    continue;
+                };
+                found.extend(slice.endpoints.iter().flatten().map(|endpoint| {
                     let conditions = endpoint.conditions.clone().unwrap_or_default();
                     let target = endpoint.target_ref.clone().unwrap_or_default();
                     Endpoint {
@@ -123,7 +140,10 @@ pub(super) async fn gather(client: &Client, namespace: &str, name: &str) -> Resu
     let events: Api<Event> = Api::namespaced(client.clone(), namespace);
     let own = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
     let regarding = format!("involvedObject.kind=Service,involvedObject.name={name}");
-    let mut events = events.list(&ListParams::default().fields(&regarding)).await?.items;
+    let mut events = events
+        .list(&ListParams::default().fields(&regarding))
+        .await?
+        .items;
     events.sort_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
     Ok(Facts {
         service,
@@ -136,8 +156,14 @@ pub(super) async fn gather(client: &Client, namespace: &str, name: &str) -> Resu
 
 async fn missing(client: &Client, namespace: &str, name: &str) -> Result<Facts> {
     let all: Api<Service> = Api::all(client.clone());
-    let elsewhere = all.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await?;
-    let places: Vec<String> = elsewhere.items.into_iter().filter_map(|s| s.metadata.namespace).collect();
+    let elsewhere = all
+        .list(&ListParams::default().fields(&format!("metadata.name={name}")))
+        .await?;
+    let places: Vec<String> = elsewhere
+        .items
+        .into_iter()
+        .filter_map(|s| s.metadata.namespace)
+        .collect();
     if places.is_empty() {
         bail!("there is no Service \"{name}\" in any namespace");
     }

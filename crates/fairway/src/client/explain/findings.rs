@@ -14,11 +14,17 @@ pub(super) struct Finding {
 }
 
 fn stop(text: impl Into<String>) -> Finding {
-    Finding { stops: true, text: text.into() }
+    Finding {
+        stops: true,
+        text: text.into(),
+    }
 }
 
 fn note(text: impl Into<String>) -> Finding {
-    Finding { stops: false, text: text.into() }
+    Finding {
+        stops: false,
+        text: text.into(),
+    }
 }
 
 /// Everything found, in the order of a packet's way.
@@ -30,7 +36,14 @@ pub(super) fn of(facts: &Facts) -> Vec<Finding> {
     found.extend(frontends(facts));
     found.extend(selector(facts));
     found.extend(pods(facts));
-    found.extend(facts.spec().ports.iter().flatten().flat_map(|port| endpoints(facts, port)));
+    found.extend(
+        facts
+            .spec()
+            .ports
+            .iter()
+            .flatten()
+            .flat_map(|port| endpoints(facts, port)),
+    );
     found.extend(policies(facts));
     found
 }
@@ -39,7 +52,13 @@ pub(super) fn of(facts: &Facts) -> Vec<Finding> {
 fn frontends(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     let label = "service.kubernetes.io/service-proxy-name";
-    if let Some(value) = facts.service.metadata.labels.as_ref().and_then(|l| l.get(label)) {
+    if let Some(value) = facts
+        .service
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|l| l.get(label))
+    {
         found.push(stop(format!(
             "metadata.labels[{label}] is \"{value}\": the node's proxy leaves this Service to another one. Remove the label, or run that proxy."
         )));
@@ -47,7 +66,11 @@ fn frontends(facts: &Facts) -> Vec<Finding> {
     if facts.kind() != "LoadBalancer" || !facts.ingress().is_empty() {
         return found;
     }
-    let warning = facts.events.iter().rev().find(|e| e.type_.as_deref() == Some("Warning"));
+    let warning = facts
+        .events
+        .iter()
+        .rev()
+        .find(|e| e.type_.as_deref() == Some("Warning"));
     let said = warning.and_then(|event| event.message.clone());
     let class = facts.spec().load_balancer_class;
     found.push(stop(match (said, class) {
@@ -76,10 +99,20 @@ fn selector(facts: &Facts) -> Vec<Finding> {
     if !facts.selected().is_empty() {
         return Vec::new();
     }
-    let wanted = selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
-    let near = facts.pods.iter().find_map(|pod| nearest_miss(pod, &selector));
+    let wanted = selector
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let near = facts
+        .pods
+        .iter()
+        .find_map(|pod| nearest_miss(pod, &selector));
     let near = near.map_or(String::new(), |miss| format!(" Nearest: {miss}."));
-    vec![stop(format!("spec.selector {wanted} matches no pod of namespace {}.{near}", facts.namespace()))]
+    vec![stop(format!(
+        "spec.selector {wanted} matches no pod of namespace {}.{near}",
+        facts.namespace()
+    ))]
 }
 
 /// A pod that has all labels but one.
@@ -88,8 +121,13 @@ fn nearest_miss(
     selector: &std::collections::BTreeMap<String, String>,
 ) -> Option<String> {
     let labels = pod.metadata.labels.clone().unwrap_or_default();
-    let missed: Vec<_> = selector.iter().filter(|(k, v)| labels.get(*k) != Some(v)).collect();
-    let [(key, wanted)] = missed.as_slice() else { return None };
+    let missed: Vec<_> = selector
+        .iter()
+        .filter(|(k, v)| labels.get(*k) != Some(v))
+        .collect();
+    let [(key, wanted)] = missed.as_slice() else {
+        return None;
+    };
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     match labels.get(*key) {
         Some(has) => Some(format!("pod {name} has {key}={has} instead of {wanted}")),
@@ -103,7 +141,10 @@ fn pods(facts: &Facts) -> Vec<Finding> {
     let selected = facts.selected();
     let reasons: Vec<String> = selected.iter().filter_map(|pod| unready(pod)).collect();
     let all = !selected.is_empty() && reasons.len() == selected.len();
-    reasons.into_iter().map(|text| Finding { stops: all, text }).collect()
+    reasons
+        .into_iter()
+        .map(|text| Finding { stops: all, text })
+        .collect()
 }
 
 fn unready(pod: &Pod) -> Option<String> {
@@ -111,28 +152,48 @@ fn unready(pod: &Pod) -> Option<String> {
     let status = pod.status.clone().unwrap_or_default();
     let phase = status.phase.unwrap_or_default();
     if pod.metadata.deletion_timestamp.is_some() {
-        return Some(format!("pod {name} is being deleted: it gets no new connections while others are ready"));
+        return Some(format!(
+            "pod {name} is being deleted: it gets no new connections while others are ready"
+        ));
     }
     if phase == "Failed" || phase == "Succeeded" {
-        return Some(format!("pod {name} has ended (status.phase {phase}): it is never an endpoint"));
+        return Some(format!(
+            "pod {name} has ended (status.phase {phase}): it is never an endpoint"
+        ));
     }
     let conditions = status.conditions.unwrap_or_default();
-    let unmet = |kind: &str| conditions.iter().find(|c| c.type_ == kind && c.status != "True");
+    let unmet = |kind: &str| {
+        conditions
+            .iter()
+            .find(|c| c.type_ == kind && c.status != "True")
+    };
     if let Some(condition) = unmet("PodScheduled") {
         let why = condition.message.clone().unwrap_or_default();
         return Some(format!("pod {name} has no node yet: {why}"));
     }
     for container in status.container_statuses.unwrap_or_default() {
-        let waiting = container.state.as_ref().and_then(|state| state.waiting.clone());
+        let waiting = container
+            .state
+            .as_ref()
+            .and_then(|state| state.waiting.clone());
         if let Some(waiting) = waiting {
             let reason = waiting.reason.unwrap_or_default();
             let why = waiting.message.unwrap_or_default();
-            return Some(format!("pod {name}: container {} waits: {reason} {why}", container.name));
+            return Some(format!(
+                "pod {name}: container {} waits: {reason} {why}",
+                container.name
+            ));
         }
     }
     let condition = unmet("Ready")?;
-    let why = condition.message.clone().or(condition.reason.clone()).unwrap_or_default();
-    Some(format!("pod {name} is not ready ({why}): its readiness probe must pass before it gets packets"))
+    let why = condition
+        .message
+        .clone()
+        .or(condition.reason.clone())
+        .unwrap_or_default();
+    Some(format!(
+        "pod {name} is not ready ({why}): its readiness probe must pass before it gets packets"
+    ))
 }
 
 /// A port that leads nowhere.
@@ -176,10 +237,19 @@ fn policies(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     let ports: Vec<ServicePort> = spec.ports.clone().unwrap_or_default();
     let local = |node: &str| {
-        ports.iter().any(|port| facts.endpoints(port).iter().any(|e| e.ready && e.node == node))
+        ports.iter().any(|port| {
+            facts
+                .endpoints(port)
+                .iter()
+                .any(|e| e.ready && e.node == node)
+        })
     };
-    let without: Vec<String> =
-        facts.node_addresses().into_iter().map(|(name, _)| name).filter(|name| !local(name)).collect();
+    let without: Vec<String> = facts
+        .node_addresses()
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| !local(name))
+        .collect();
     let list = without.join(", ");
     if spec.external_traffic_policy.as_deref() == Some("Local") && !without.is_empty() {
         found.push(note(format!(
@@ -191,7 +261,10 @@ fn policies(facts: &Facts) -> Vec<Finding> {
             "spec.internalTrafficPolicy is Local: on {list} the cluster address gives no answer (a timeout), for they have no ready pod"
         )));
     }
-    if let Some(ranges) = spec.load_balancer_source_ranges.filter(|ranges| !ranges.is_empty()) {
+    if let Some(ranges) = spec
+        .load_balancer_source_ranges
+        .filter(|ranges| !ranges.is_empty())
+    {
         found.push(note(format!(
             "spec.loadBalancerSourceRanges: only {} may dial the load balancer's address; others get no answer",
             ranges.join(", ")

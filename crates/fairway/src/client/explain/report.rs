@@ -1,7 +1,5 @@
 //! The report: each port's paths, what the numbers in PORT(S) mean, and who may dial from where.
 
-use std::fmt::Write as _;
-
 use k8s_openapi::api::core::v1::ServicePort;
 
 use super::facts::{Endpoint, Facts, target};
@@ -9,57 +7,76 @@ use super::findings::Finding;
 
 /// The whole text.
 pub(super) fn of(facts: &Facts, findings: &[Finding]) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "Service {}/{}, type {}", facts.namespace(), facts.name(), facts.kind());
+    let mut lines = vec![format!(
+        "Service {}/{}, type {}",
+        facts.namespace(),
+        facts.name(),
+        facts.kind()
+    )];
     let spec = facts.spec();
     if facts.kind() == "ExternalName" {
         let name = spec.external_name.unwrap_or_default();
-        let _ = writeln!(out, "\nA name only: cluster DNS answers with {name}. No packet is forwarded.");
-        return out;
+        lines.push(String::new());
+        lines.push(format!(
+            "A name only: cluster DNS answers with {name}. No packet is forwarded."
+        ));
+    } else {
+        lines.extend(
+            spec.ports
+                .iter()
+                .flatten()
+                .flat_map(|port| port_lines(facts, port)),
+        );
+        lines.extend(verdict(findings));
     }
-    for port in spec.ports.iter().flatten() {
-        out.push_str(&port_report(facts, port));
-    }
-    out.push_str(&verdict(findings));
-    out
+    lines.join("\n") + "\n"
 }
 
-fn verdict(findings: &[Finding]) -> String {
-    let mut out = String::new();
+fn verdict(findings: &[Finding]) -> Vec<String> {
+    let mut lines = Vec::new();
     for (title, stops) in [("Where it stops", true), ("Good to know", false)] {
-        let texts = findings.iter().filter(|f| f.stops == stops).map(|f| f.text.as_str());
-        let texts: Vec<&str> = texts.collect();
+        let found = findings.iter().filter(|finding| finding.stops == stops);
+        let texts: Vec<String> = found
+            .map(|finding| format!("  - {}", finding.text))
+            .collect();
         if !texts.is_empty() {
-            let _ = writeln!(out, "\n{title}");
-            texts.iter().for_each(|text| drop(writeln!(out, "  - {text}")));
+            lines.extend([String::new(), title.to_owned()]);
+            lines.extend(texts);
         }
     }
-    if !findings.iter().any(|f| f.stops) {
-        out.push_str("\nNothing stops a packet.\n");
+    if !findings.iter().any(|finding| finding.stops) {
+        lines.extend([String::new(), "Nothing stops a packet.".to_owned()]);
     }
-    out
+    lines
 }
 
-fn port_report(facts: &Facts, port: &ServicePort) -> String {
+fn port_lines(facts: &Facts, port: &ServicePort) -> Vec<String> {
     let protocol = port.protocol.as_deref().unwrap_or("TCP");
-    let node_port = port.node_port.filter(|n| *n > 0);
+    let node_port = port.node_port.filter(|number| *number > 0);
     let shown = match node_port {
-        Some(node_port) => format!("{}:{node_port}/{protocol}", port.port),
+        Some(number) => format!("{}:{number}/{protocol}", port.port),
         None => format!("{}/{protocol}", port.port),
     };
-    let mut out = format!("\nPORT(S) {shown}\n");
-    let _ = writeln!(out, "  {:<6} the port of the Service's own addresses", port.port);
-    if let Some(node_port) = node_port {
-        let _ = writeln!(out, "  {node_port:<6} the same port, open on every node");
-    }
-    let _ = writeln!(out, "  {:<6} the port that the pods listen on (targetPort)", target(port));
-    out.push_str(&from_outside(facts, port, node_port));
-    out.push_str(&from_inside(facts, port));
+    let mut lines = vec![
+        String::new(),
+        format!("PORT(S) {shown}"),
+        format!("  {:<6} the port of the Service's own addresses", port.port),
+    ];
+    lines.extend(node_port.map(|n| format!("  {n:<6} the same port, open on every node")));
+    lines.push(format!(
+        "  {:<6} the port that the pods listen on (targetPort)",
+        target(port)
+    ));
+    lines.extend(from_outside(facts, port, node_port));
+    lines.extend(from_inside(facts, port));
     let endpoints = facts.endpoints(port);
-    let usable = endpoints.iter().filter(|e| e.ready).count();
-    let _ = writeln!(out, "\n  Endpoints: {usable} ready of {}", endpoints.len());
-    endpoints.iter().for_each(|endpoint| drop(writeln!(out, "    {}", endpoint_line(endpoint))));
-    out
+    let ready = endpoints.iter().filter(|endpoint| endpoint.ready).count();
+    lines.extend([
+        String::new(),
+        format!("  Endpoints: {ready} ready of {}", endpoints.len()),
+    ]);
+    lines.extend(endpoints.iter().map(endpoint_line));
+    lines
 }
 
 fn endpoint_line(endpoint: &Endpoint) -> String {
@@ -68,66 +85,101 @@ fn endpoint_line(endpoint: &Endpoint) -> String {
         (false, true) => "terminating",
         (false, false) => "not ready",
     };
-    let place = if endpoint.node.is_empty() { String::new() } else { format!(" on {}", endpoint.node) };
-    let pod = if endpoint.pod.is_empty() { String::new() } else { format!("  pod {}{place}", endpoint.pod) };
-    format!("{}{pod}, {state}", joined(&endpoint.address, endpoint.port))
+    let named = |what: &str, name: &str| {
+        if name.is_empty() {
+            String::new()
+        } else {
+            format!(" {what} {name}")
+        }
+    };
+    let (pod, node) = (named("pod", &endpoint.pod), named("on", &endpoint.node));
+    format!(
+        "    {}{pod}{node}, {state}",
+        joined(&endpoint.address, endpoint.port)
+    )
 }
 
-fn from_outside(facts: &Facts, port: &ServicePort, node_port: Option<i32>) -> String {
+fn from_outside(facts: &Facts, port: &ServicePort, node_port: Option<i32>) -> Vec<String> {
     let spec = facts.spec();
-    let mut out = String::new();
-    let nodes: Vec<String> = facts.node_addresses().into_iter().map(|(_, address)| address).collect();
-    let on_nodes = |number: i32| nodes.iter().map(|n| joined(n, number)).collect::<Vec<_>>().join(", ");
+    let nodes = facts.node_addresses();
+    let on_nodes = |number: i32| {
+        let dialled = nodes.iter().map(|(_, address)| joined(address, number));
+        dialled.collect::<Vec<_>>().join(", ")
+    };
     let pods = pods(facts, port);
+    let mut lines = Vec::new();
     for address in facts.ingress() {
-        let _ = writeln!(out, "\n  From outside, by the load balancer");
-        let _ = writeln!(out, "    client -> {}   the load balancer's address", joined(&address, port.port));
-        match node_port {
-            Some(number) => drop(writeln!(out, "           -> {}   any node", on_nodes(number))),
-            None => drop(writeln!(out, "           -> any node, the destination kept (no node port)")),
-        }
-        let _ = writeln!(out, "           -> {pods}");
+        let node = match node_port {
+            Some(number) => format!("           -> {}   any node", on_nodes(number)),
+            None => "           -> any node, the destination kept (no node port)".to_owned(),
+        };
+        let address = joined(&address, port.port);
+        lines.extend([
+            String::new(),
+            "  From outside, by the load balancer".to_owned(),
+            format!("    client -> {address}   the load balancer's address"),
+            node,
+            format!("           -> {pods}"),
+        ]);
     }
     for address in spec.external_ips.iter().flatten() {
-        let _ = writeln!(out, "\n  From outside, by an external address that is routed to a node");
-        let _ = writeln!(out, "    client -> {} -> {pods}", joined(address, port.port));
+        lines.extend([
+            String::new(),
+            "  From outside, by an external address that is routed to a node".to_owned(),
+            format!("    client -> {} -> {pods}", joined(address, port.port)),
+        ]);
     }
     if let Some(number) = node_port {
-        let _ = writeln!(out, "\n  From outside, by any node");
-        let _ = writeln!(out, "    client -> {}", on_nodes(number));
-        let _ = writeln!(out, "           -> {pods}");
+        lines.extend([
+            String::new(),
+            "  From outside, by any node".to_owned(),
+            format!("    client -> {}", on_nodes(number)),
+            format!("           -> {pods}"),
+        ]);
     }
-    if facts.kind() == "ClusterIP" && spec.external_ips.iter().flatten().next().is_none() {
-        out.push_str("\n  From outside: not at all (type ClusterIP). Use NodePort or LoadBalancer.\n");
+    if lines.is_empty() {
+        let text = "  From outside: not at all (type ClusterIP). Use NodePort or LoadBalancer.";
+        lines.extend([String::new(), text.to_owned()]);
     }
-    out
+    lines
 }
 
-fn from_inside(facts: &Facts, port: &ServicePort) -> String {
+fn from_inside(facts: &Facts, port: &ServicePort) -> Vec<String> {
     let addresses = facts.spec().cluster_ips.unwrap_or_default();
+    let pods = pods(facts, port);
     if addresses.first().is_none_or(|address| address == "None") {
-        let pods = pods(facts, port);
-        return format!("\n  From inside: no address of its own (headless); clients dial pods: {pods}\n");
+        let text = format!("  From inside: no address of its own (headless); clients dial {pods}");
+        return vec![String::new(), text];
     }
-    let mut out = String::from("\n  From pods and nodes of the cluster\n");
-    for address in addresses {
-        let _ = writeln!(out, "    pod -> {} -> {}", joined(&address, port.port), pods(facts, port));
-    }
-    out.push_str("    (a host outside cannot reach a cluster address; no router knows it)\n");
-    out
+    let mut lines = vec![
+        String::new(),
+        "  From pods and nodes of the cluster".to_owned(),
+    ];
+    let way = |address: &String| format!("    pod -> {} -> {pods}", joined(address, port.port));
+    lines.extend(addresses.iter().map(way));
+    lines
+        .push("    (a host outside cannot reach a cluster address: no router knows it)".to_owned());
+    lines
 }
 
 fn pods(facts: &Facts, port: &ServicePort) -> String {
-    let ready: Vec<String> = facts
+    let endpoints = facts
         .endpoints(port)
-        .iter()
-        .filter(|e| e.ready)
-        .map(|e| joined(&e.address, e.port))
-        .collect();
-    if ready.is_empty() { "no pod: connections are refused".to_owned() } else { ready.join(" or ") }
+        .into_iter()
+        .filter(|endpoint| endpoint.ready);
+    let ready: Vec<String> = endpoints.map(|e| joined(&e.address, e.port)).collect();
+    if ready.is_empty() {
+        "no pod: connections are refused".to_owned()
+    } else {
+        ready.join(" or ")
+    }
 }
 
 /// `address:port`, brackets around IPv6.
 fn joined(address: &str, port: i32) -> String {
-    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+    if address.contains(':') {
+        format!("[{address}]:{port}")
+    } else {
+        format!("{address}:{port}")
+    }
 }
