@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode> {
     // The supervisor of a pod has one thread for all its life, so it starts before there is any runtime.
     if let Command::Pod(flags) = arguments.command {
-        return roles::pod::run(flags);
+        return roles::pod::run(&flags);
     }
     // Inside one process there is one network: a role enters its namespace before any thread exists.
     if let Some(path) = &arguments.network_namespace {
@@ -55,13 +55,14 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Up(flags) => cluster_commands::up::run(at, flags).await,
         Command::Down(flags) => cluster_commands::down::run(at, flags).await,
         Command::Status => cluster_commands::status::run(at).await,
-        Command::Exec(flags) => cluster_commands::exec::run(at, flags),
+        Command::Exec(flags) => cluster_commands::exec::run(&at, &flags),
         Command::Get(flags) => client::get::run(at, flags).await,
         Command::Apply(flags) => client::apply::run(at, flags).await,
         Command::Delete(flags) => client::delete::run(at, flags).await,
         Command::Logs(flags) => client::logs::run(at, flags).await,
         Command::Explain(flags) => client::explain::run(at, flags).await,
         Command::Server(flags) => roles::server::run(at, *flags).await,
+        Command::Proxy(flags) => roles::proxy::run(at, *flags).await,
         Command::Balancer(flags) => roles::balancer::run(at, *flags).await,
         Command::Pod(_) => unreachable!("handled before the runtime"),
         Command::Version => {
@@ -73,7 +74,10 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
 
 /// Roles tell what they do; commands only what went wrong. `FAIRWAY_LOG` says otherwise.
 fn log_to_stderr(command: &Command) {
-    let role = matches!(command, Command::Server(_) | Command::Balancer(_));
+    let role = matches!(
+        command,
+        Command::Server(_) | Command::Proxy(_) | Command::Balancer(_)
+    );
     let default = if role { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("FAIRWAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));

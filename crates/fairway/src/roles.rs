@@ -2,6 +2,7 @@
 
 pub(crate) mod balancer;
 pub(crate) mod pod;
+pub(crate) mod proxy;
 pub(crate) mod server;
 
 /// This process among others that compete for a Lease: the machine's name and a random part.

@@ -28,7 +28,7 @@ pub(crate) struct ExecFlags {
 }
 
 /// Becomes the command, in the network of that place.
-pub(crate) fn run(at: ClusterFlags, flags: ExecFlags) -> Result<ExitCode> {
+pub(crate) fn run(at: &ClusterFlags, flags: &ExecFlags) -> Result<ExitCode> {
     let place = cluster::find(at.data_dir.as_deref())?;
     let member = match (&flags.node, flags.client) {
         (Some(node), _) => node.as_str(),

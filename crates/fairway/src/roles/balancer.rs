@@ -91,6 +91,6 @@ fn give_out_addresses(client: Client, pools: &[IpNet]) -> Result<impl Future<Out
         if wanted {
             controllers::load_balancer::run(config, std::future::pending()).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
 }

@@ -14,7 +14,7 @@ pub(crate) struct PodFlags {
 }
 
 /// Runs until the pod has ended. One thread, from the first instruction to the last.
-pub(crate) fn run(flags: PodFlags) -> Result<ExitCode> {
+pub(crate) fn run(flags: &PodFlags) -> Result<ExitCode> {
     let config = pod::Config::read(&flags.config)
         .with_context(|| format!("the pod's settings in {}", flags.config.display()))?;
     pod::run(config)?;
