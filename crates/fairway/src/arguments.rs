@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client::{apply, delete, explain, get, logs};
 use crate::cluster_commands::{down, exec, up};
-use crate::roles::{balancer, pod, proxy, server};
+use crate::roles::{balancer, node, pod, proxy, server};
 
 /// The whole path of a Kubernetes Service in one program: from `apply` to the packet that reaches a pod.
 #[derive(Debug, Parser)]
@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Version,
     /// Role: the API server, with its store and controllers
     Server(Box<server::ServerFlags>),
+    /// Role: a node that runs pods and its proxy
+    Node(Box<node::NodeFlags>),
     /// Role: a node's Service proxy, for any Kubernetes cluster
     Proxy(Box<proxy::ProxyFlags>),
     /// Role: the external load balancer, for any Kubernetes cluster

@@ -62,6 +62,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Logs(flags) => client::logs::run(at, flags).await,
         Command::Explain(flags) => client::explain::run(at, flags).await,
         Command::Server(flags) => roles::server::run(at, *flags).await,
+        Command::Node(flags) => roles::node::run(at, *flags).await,
         Command::Proxy(flags) => roles::proxy::run(at, *flags).await,
         Command::Balancer(flags) => roles::balancer::run(at, *flags).await,
         Command::Pod(_) => unreachable!("handled before the runtime"),
@@ -76,7 +77,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
 fn log_to_stderr(command: &Command) {
     let role = matches!(
         command,
-        Command::Server(_) | Command::Proxy(_) | Command::Balancer(_)
+        Command::Server(_) | Command::Node(_) | Command::Proxy(_) | Command::Balancer(_)
     );
     let default = if role { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("FAIRWAY_LOG")

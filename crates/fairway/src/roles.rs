@@ -1,6 +1,7 @@
 //! The roles that `up` starts, each also a command of its own.
 
 pub(crate) mod balancer;
+pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod proxy;
 pub(crate) mod server;

@@ -62,11 +62,31 @@ pub(crate) async fn run(at: ClusterFlags, flags: NodeFlags) -> Result<ExitCode> 
     let kubeconfig = at.kubeconfig.clone().context("a node needs --kubeconfig")?;
     let client = from_kubeconfig(&kubeconfig).await?;
     let ready = Readiness::new(2, flags.ready_file.clone());
-    let proxy = proxy::run(proxy_config(&flags, client.clone(), ready.token()), end_signal());
-    let node = node::run(node_config(&flags, &kubeconfig, client, ready.token())?, end_signal());
+    let proxy = proxy::run(
+        proxy_config(&flags, client.clone(), ready.token()),
+        end_signal(),
+    );
+    let node = node::run(
+        node_config(&flags, &kubeconfig, client, ready.token())?,
+        end_signal(),
+    );
     // Whoever ends first with an error ends the process; the launcher starts it again.
-    tokio::try_join!(async { node.await.context("the node") }, async { proxy.await.context("the proxy") })?;
+    tokio::try_join!(async { node.await.context("the node") }, async {
+        proxy.await.context("the proxy")
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn proxy_config(
+    flags: &NodeFlags,
+    client: Client,
+    ready: Box<dyn FnOnce() + Send>,
+) -> proxy::Config {
+    proxy::Config {
+        cluster_cidrs: flags.cluster_cidr.clone(),
+        ready,
+        ..proxy::Config::new(client, &flags.name)
+    }
 }
 
 fn node_config(
@@ -103,10 +123,15 @@ fn certificate_authority(kubeconfig: &std::path::Path) -> Result<Vec<u8>> {
     let parsed = kube::config::Kubeconfig::read_from(kubeconfig)?;
     let cluster = parsed.clusters.into_iter().find_map(|named| named.cluster);
     let cluster = cluster.context("the kubeconfig names no cluster")?;
-    match (cluster.certificate_authority_data, cluster.certificate_authority) {
+    match (
+        cluster.certificate_authority_data,
+        cluster.certificate_authority,
+    ) {
         (Some(data), _) => {
             use base64::Engine as _;
-            base64::engine::general_purpose::STANDARD.decode(data).context("certificate-authority-data")
+            base64::engine::general_purpose::STANDARD
+                .decode(data)
+                .context("certificate-authority-data")
         }
         (None, Some(file)) => std::fs::read(&file).with_context(|| file.clone()),
         (None, None) => anyhow::bail!("the kubeconfig holds no certificate authority"),
@@ -121,7 +146,10 @@ struct Readiness {
 
 impl Readiness {
     fn new(parts: usize, file: Option<PathBuf>) -> Self {
-        Self { missing: Arc::new(AtomicUsize::new(parts)), file }
+        Self {
+            missing: Arc::new(AtomicUsize::new(parts)),
+            file,
+        }
     }
 
     fn token(&self) -> Box<dyn FnOnce() + Send> {
