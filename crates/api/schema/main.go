@@ -44,7 +44,7 @@ type property struct {
 	ListType string          `json:"x-kubernetes-list-type"`
 	ListKeys []string        `json:"x-kubernetes-list-map-keys"`
 	MapType  string          `json:"x-kubernetes-map-type"`
-	AllOf    []property      `json:"allOf"`
+	Items    *property       `json:"items"`
 }
 
 // definition is what OpenAPI knows of a struct.
@@ -69,9 +69,16 @@ func main() {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		printStruct(name, types[name], openapi[name])
+		known, found := openapi[name]
+		if !found {
+			known = openapi[embedders[name]]
+		}
+		printStruct(name, types[name], known)
 	}
 }
+
+// embedders has for an embedded struct the struct it is embedded in: OpenAPI knows its fields only there.
+var embedders = map[string]string{}
 
 func read(file string, into map[string]definition) {
 	data, err := os.ReadFile(file)
@@ -95,6 +102,9 @@ func reach(t reflect.Type, types map[string]reflect.Type) {
 	}
 	types[definitionName(t)] = t
 	for i := range t.NumField() {
+		if t.Field(i).Anonymous {
+			embedders[definitionName(t.Field(i).Type)] = definitionName(t)
+		}
 		reach(t.Field(i).Type, types)
 	}
 }
@@ -209,6 +219,9 @@ func factsOf(known property) []string {
 	}
 	if len(known.Enum) > 0 {
 		facts = append(facts, "e="+strings.Join(known.Enum, "|"))
+	}
+	if known.Items != nil && len(known.Items.Enum) > 0 {
+		facts = append(facts, "i="+strings.Join(known.Items.Enum, "|"))
 	}
 	return facts
 }

@@ -355,16 +355,17 @@ fn last_applied(config: &Value) -> String {
 /// A configuration as it was sent.
 struct Config {
     value: Value,
-    repeated: Option<String>,
+    /// Go's error for repeated keys, and a text for each.
+    repeated: Option<(String, Vec<String>)>,
 }
 
 impl Config {
     fn warnings(&self, validation: Validation) -> Result<Vec<String>, Status> {
         match (&self.repeated, validation) {
-            (Some(error), Validation::Strict) => Err(Status::bad_request(format!(
+            (Some((error, _)), Validation::Strict) => Err(Status::bad_request(format!(
                 "error strict decoding YAML: {error}"
             ))),
-            (Some(error), Validation::Warn) => Ok(vec![error.clone()]),
+            (Some((_, texts)), Validation::Warn) => Ok(texts.clone()),
             _ => Ok(Vec::new()),
         }
     }
@@ -383,7 +384,8 @@ fn read_config(config: &[u8]) -> Result<Config, Status> {
         }
     }
     let yaml = yaml::read(config).map_err(|error| refuse(&error))?;
-    let repeated = yaml.repeated_error();
+    let texts = yaml.repeated_texts();
+    let repeated = yaml.repeated_error().map(|error| (error, texts));
     let value = match yaml.value {
         Value::Object(map) => Value::Object(map),
         Value::Null => json!({}),

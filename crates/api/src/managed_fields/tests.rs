@@ -348,6 +348,18 @@ fn bodies_that_are_no_configuration_are_refused() {
 }
 
 #[test]
+fn repeated_keys_are_a_warning_each() {
+    let options = ApplyOptions {
+        force: false,
+        validation: Validation::Warn,
+    };
+    let body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  k: '1'\n  k: '2'\n";
+    let applied = apply(&CONFIG_MAP, None, body, options, &writer("me")).unwrap();
+    assert_eq!(applied.warnings, ["line 6: key \"k\" already set in map"]);
+    assert_eq!(applied.object["data"]["k"], "2");
+}
+
+#[test]
 fn kubectl_takes_over_what_it_applied_client_side() {
     let last = r#"{"apiVersion":"v1","data":{"k":"v"},"kind":"ConfigMap","metadata":{"name":"a"}}"#;
     let body =

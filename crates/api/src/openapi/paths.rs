@@ -14,6 +14,18 @@ const PATCH_TYPES: [&str; 4] = [
     "application/apply-patch+yaml",
 ];
 
+const ANSWER_TYPES: [&str; 3] = [
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
+
+/// How a watch is sent.
+const STREAM_TYPES: [&str; 2] = [
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+];
+
 /// A query parameter: its name, type, and what it is for.
 type Parameter = (&'static str, &'static str, &'static str);
 
@@ -96,6 +108,8 @@ struct Paths<'a> {
 /// What an operation takes and gives.
 struct Operation<'a> {
     action: &'a str,
+    /// What follows the kind in its name: a subresource, or `ForAllNamespaces`.
+    suffix: String,
     body: Option<&'a str>,
     answer: &'a str,
     parameters: &'a [Parameter],
@@ -114,7 +128,7 @@ impl Paths<'_> {
         let plural = resource.plural;
         let collection = if resource.namespaced {
             if self.has(Verb::List) {
-                let everywhere = json!({"get": self.list()});
+                let everywhere = json!({"get": self.list("ForAllNamespaces")});
                 self.put(paths, format!("{root}/{plural}"), everywhere);
             }
             format!("{root}/namespaces/{{namespace}}/{plural}")
@@ -155,10 +169,11 @@ impl Paths<'_> {
         json!({"group": resource.group, "version": resource.version, "kind": resource.kind})
     }
 
-    fn list(&self) -> Value {
+    fn list(&self, suffix: &str) -> Value {
         let answer = list_name(self.resource);
         self.operation(&Operation {
             action: "list",
+            suffix: suffix.to_owned(),
             body: None,
             answer: &answer,
             parameters: LISTS,
@@ -170,7 +185,7 @@ impl Paths<'_> {
         let mut operations = Map::new();
         let own = self.resource.definition;
         if self.has(Verb::List) {
-            operations.insert("get".to_owned(), self.list());
+            operations.insert("get".to_owned(), self.list(""));
         }
         if self.has(Verb::Create) {
             operations.insert(
@@ -218,6 +233,7 @@ impl Paths<'_> {
     ) -> Value {
         self.operation(&Operation {
             action,
+            suffix: String::new(),
             body,
             answer,
             parameters,
@@ -245,6 +261,7 @@ impl Paths<'_> {
             if subresource.verbs.contains(&verb) {
                 let operation = self.operation(&Operation {
                     action,
+                    suffix: capitalised(subresource.name),
                     body,
                     answer: own,
                     parameters,
@@ -263,10 +280,12 @@ impl Paths<'_> {
             .map(|one| self.parameter(one))
             .collect();
         let mut shown = json!({
+            "tags": [self.tag()],
+            "operationId": self.name(operation),
             "description": format!("{} {}", operation.action, self.resource.kind),
             "x-kubernetes-action": operation.action,
             "x-kubernetes-group-version-kind": operation.gvk,
-            "responses": {"200": self.answer(operation.answer)},
+            "responses": self.answers(operation),
         });
         if let Some(body) = operation.body {
             let schema = self.dialect.reference(body);
@@ -284,14 +303,73 @@ impl Paths<'_> {
         shown
     }
 
-    fn answer(&self, name: &str) -> Value {
-        let schema = self.dialect.reference(name);
-        match self.dialect {
-            Dialect::V2 => json!({"description": "OK", "schema": schema}),
-            Dialect::V3 => {
-                json!({"description": "OK", "content": {"application/json": {"schema": schema}}})
-            }
+    /// `core_v1`, `discovery_v1`.
+    fn tag(&self) -> String {
+        format!("{}_{}", self.group(), self.resource.version)
+    }
+
+    fn group(&self) -> &'static str {
+        match self.resource.group.split('.').next() {
+            None | Some("") => "core",
+            Some(first) => first,
         }
+    }
+
+    /// `patchCoreV1NamespacedService`.
+    fn name(&self, operation: &Operation<'_>) -> String {
+        let action = match operation.action {
+            "get" => "read",
+            "post" => "create",
+            "put" => "replace",
+            "deletecollection" => "delete",
+            other => other,
+        };
+        let resource = self.resource;
+        let (group, version) = (capitalised(self.group()), capitalised(resource.version));
+        let everywhere = operation.suffix == "ForAllNamespaces";
+        let place = if resource.namespaced && !everywhere {
+            "Namespaced"
+        } else {
+            ""
+        };
+        let (kind, suffix) = (resource.kind, &operation.suffix);
+        let many = if operation.action == "deletecollection" {
+            "Collection"
+        } else {
+            ""
+        };
+        format!("{action}{group}{version}{many}{place}{kind}{suffix}")
+    }
+
+    fn answers(&self, operation: &Operation<'_>) -> Value {
+        let codes: &[(&str, &str)] = match operation.action {
+            "post" => &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
+            "put" | "patch" => &[("200", "OK"), ("201", "Created")],
+            "delete" => &[("200", "OK"), ("202", "Accepted")],
+            _ => &[("200", "OK")],
+        };
+        let answers = codes.iter().map(|(code, text)| {
+            (
+                (*code).to_owned(),
+                self.answer(text, operation.answer, operation.action == "list"),
+            )
+        });
+        let mut answers: Map<String, Value> = answers.collect();
+        answers.insert("401".to_owned(), json!({"description": "Unauthorized"}));
+        answers.into()
+    }
+
+    fn answer(&self, text: &str, name: &str, list: bool) -> Value {
+        let schema = self.dialect.reference(name);
+        if self.dialect == Dialect::V2 {
+            return json!({"description": text, "schema": schema});
+        }
+        let streams = if list { &STREAM_TYPES[..] } else { &[] };
+        let content = ANSWER_TYPES
+            .iter()
+            .chain(streams)
+            .map(|one| ((*one).to_owned(), json!({"schema": schema})));
+        json!({"description": text, "content": content.collect::<Map<_, _>>()})
     }
 
     fn parameter(&self, (name, ty, description): &Parameter) -> Value {
@@ -316,6 +394,12 @@ impl Paths<'_> {
     }
 }
 
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect()
+}
+
 fn request_body(action: &str, schema: &Value) -> Value {
     let media_types: &[&str] = if action == "patch" {
         &PATCH_TYPES
@@ -325,6 +409,9 @@ fn request_body(action: &str, schema: &Value) -> Value {
     let content = media_types
         .iter()
         .map(|one| ((*one).to_owned(), json!({"schema": schema})));
-    let required = !action.starts_with("delete");
-    json!({"content": content.collect::<Map<_, _>>(), "required": required})
+    let mut body = json!({"content": content.collect::<Map<_, _>>()});
+    if !action.starts_with("delete") {
+        body["required"] = true.into();
+    }
+    body
 }

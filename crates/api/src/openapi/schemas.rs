@@ -153,13 +153,12 @@ impl Collector<'_> {
 
     fn property(&mut self, known: &Definition, field: &'static Field) -> Value {
         let mut schema = self.value(&field.ty);
-        if let Some(reference) = schema.remove("$ref") {
-            let reference = json!({"$ref": reference});
-            match self.dialect {
-                Dialect::V2 => schema.insert("$ref".to_owned(), reference["$ref"].clone()),
-                Dialect::V3 => schema.insert("allOf".to_owned(), json!([reference])),
-            };
+        if !field.element_values.is_empty()
+            && let Some(Value::Object(items)) = schema.get_mut("items")
+        {
+            items.insert("enum".to_owned(), json!(field.element_values));
         }
+        self.wrap_reference(&mut schema);
         if let Some(text) = self.descriptions.of_field(known.name, field.name) {
             schema.insert("description".to_owned(), text.into());
         }
@@ -173,6 +172,32 @@ impl Collector<'_> {
         schema.into()
     }
 
+    /// Version 3 allows nothing beside a reference, so that it is wrapped.
+    fn wrap_reference(&self, schema: &mut Map<String, Value>) {
+        if self.dialect == Dialect::V3
+            && let Some(reference) = schema.remove("$ref")
+        {
+            schema.insert("allOf".to_owned(), json!([{"$ref": reference}]));
+        }
+    }
+
+    /// A member of a list or map, with the zero value as its default.
+    fn element(&mut self, ty: &'static Type) -> Map<String, Value> {
+        let mut schema = self.value(ty);
+        let default = match ty {
+            Type::String(_) => json!(""),
+            Type::Bool(_) => json!(false),
+            Type::Int32(_) | Type::Int64(_) => json!(0),
+            Type::Struct(_) => json!({}),
+            _ => return schema,
+        };
+        if self.dialect == Dialect::V3 {
+            self.wrap_reference(&mut schema);
+            schema.insert("default".to_owned(), default);
+        }
+        schema
+    }
+
     fn value(&mut self, ty: &'static Type) -> Map<String, Value> {
         let schema = match ty.target() {
             Type::String(_) => json!({"type": "string"}),
@@ -180,9 +205,9 @@ impl Collector<'_> {
             Type::Int32(_) => json!({"type": "integer", "format": "int32"}),
             Type::Int64(_) => json!({"type": "integer", "format": "int64"}),
             Type::Bytes => json!({"type": "string", "format": "byte"}),
-            Type::List(element, _) => json!({"type": "array", "items": self.value(element)}),
+            Type::List(element, _) => json!({"type": "array", "items": self.element(element)}),
             Type::Map(element, _) => {
-                json!({"type": "object", "additionalProperties": self.value(element)})
+                json!({"type": "object", "additionalProperties": self.element(element)})
             }
             Type::Quantity => self.leaf(QUANTITY),
             Type::IntOrString => self.leaf(INT_OR_STRING),
@@ -229,7 +254,7 @@ impl Collector<'_> {
 }
 
 fn add_extensions(schema: &mut Map<String, Value>, field: &Field) {
-    if let Type::List(..) = field.ty.target() {
+    if field.list_is_told {
         let (kind, keys) = match &field.list {
             ListKind::Atomic => ("atomic", None),
             ListKind::Set => ("set", None),

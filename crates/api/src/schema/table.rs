@@ -11,7 +11,7 @@
 //! | `l=map\|port\|protocol` | list type and keys |
 //! | `m=atomic` | map type |
 //! | `k=port`, `p=merge\|retainKeys` | patch merge key and strategies |
-//! | `d="TCP"`, `e=A\|B` | default, values of an enum |
+//! | `d="TCP"`, `e=A\|B`, `i=A\|B` | default, values of an enum, of a list's members |
 //!
 //! Types: `s` string, `b` bool, `i` int32, `l` int64, `y` bytes, `Q` Quantity, `I` IntOrString, `T` Time,
 //! `M` MicroTime, `F` FieldsV1, `R` RawExtension; `*`, `[`, `{` before an element: pointer, list, map; a
@@ -61,6 +61,8 @@ pub struct Field {
     pub required: bool,
     /// How apply treats a list.
     pub list: ListKind,
+    /// Whether OpenAPI says how; it need not where the list is atomic.
+    pub list_is_told: bool,
     /// Apply owns a map or struct here as a whole.
     pub atomic_map: bool,
     /// Strategic merge: the key by which members of a list are matched.
@@ -73,6 +75,8 @@ pub struct Field {
     pub default: Option<Value>,
     /// The values of an enum.
     pub values: Vec<&'static str>,
+    /// The values of a list's members.
+    pub element_values: Vec<&'static str>,
 }
 
 /// How apply treats a list.
@@ -309,12 +313,14 @@ fn parse_field(line: &'static str, structs: &BTreeMap<&str, usize>) -> Field {
         omit_zero: false,
         required: false,
         list: ListKind::Atomic,
+        list_is_told: false,
         atomic_map: false,
         merge_key: "",
         merge: false,
         retain_keys: false,
         default: None,
         values: Vec::new(),
+        element_values: Vec::new(),
     };
     for fact in column(line, 3).split(' ') {
         add_fact(&mut field, fact);
@@ -328,7 +334,10 @@ fn add_fact(field: &mut Field, fact: &'static str) {
         "o" => field.omit_empty = true,
         "z" => field.omit_zero = true,
         "r" => field.required = true,
-        "l" => field.list = list_kind(value),
+        "l" => {
+            field.list = list_kind(value);
+            field.list_is_told = true;
+        }
         "m" => field.atomic_map = value == "atomic",
         "k" => field.merge_key = value,
         "p" => {
@@ -337,6 +346,7 @@ fn add_fact(field: &mut Field, fact: &'static str) {
         }
         "d" => field.default = serde_json::from_str(value).ok(),
         "e" => field.values = value.split('|').collect(),
+        "i" => field.element_values = value.split('|').collect(),
         _ => {}
     }
 }
