@@ -11,7 +11,7 @@ use crate::arguments::ClusterFlags;
 
 /// Where, and what.
 #[derive(Args, Debug)]
-#[group(id = "where", required = true, multiple = false, args = ["node", "client", "balancer"])]
+#[command(group = clap::ArgGroup::new("where").required(true).args(["node", "client", "balancer"]))]
 pub(crate) struct ExecFlags {
     /// Inside this node
     #[arg(long)]
