@@ -29,6 +29,13 @@ pub fn index(resources: &[Resource], version: &str) -> Value {
     json!({"paths": paths.collect::<Map<_, _>>()})
 }
 
+/// Whether there is a document of a group and version.
+pub fn has(resources: &[Resource], group_version: &str) -> bool {
+    resources
+        .iter()
+        .any(|resource| path_of(resource) == group_version)
+}
+
 /// The document of a group and version: `api/v1`, `apis/apps/v1`.
 pub fn v3(resources: &[Resource], group_version: &str, version: &str) -> Option<Value> {
     let ours: Vec<&Resource> = resources

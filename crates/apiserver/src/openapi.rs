@@ -26,13 +26,14 @@ pub(crate) struct Documents(Mutex<BTreeMap<String, Bytes>>);
 pub(crate) async fn serve(api: &Arc<Api>, call: &Call, parts: &[&str]) -> Result<Reply, Status> {
     let path = parts[1..].join("/");
     if path == "v3" {
-        return Ok(Reply::value(
-            200,
-            &openapi::index(resources::all(), VERSION),
-        ));
+        // A real server calls this one text.
+        let index = openapi::index(resources::all(), VERSION);
+        return Ok(Reply::text(200, index.to_string()));
     }
     let packed = match api.documents.get(&path) {
         Some(packed) => packed,
+        // A real server says no more than this of a document that it has not.
+        None if is_unknown(&path) => return Ok(Reply::full(404, "", Bytes::new())),
         None => make(api, path).await?,
     };
     let takes_gzip = call
@@ -51,6 +52,11 @@ pub(crate) async fn serve(api: &Arc<Api>, call: &Call, parts: &[&str]) -> Result
         reply = reply.with(CACHE_CONTROL, for_ever);
     }
     Ok(reply)
+}
+
+fn is_unknown(path: &str) -> bool {
+    let group_version = path.strip_prefix("v3/");
+    group_version.is_some_and(|one| !openapi::has(resources::all(), one))
 }
 
 async fn make(api: &Arc<Api>, path: String) -> Result<Bytes, Status> {

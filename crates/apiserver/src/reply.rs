@@ -120,7 +120,9 @@ pub(crate) fn bare(reply: Reply) -> Response<Body> {
     let code = http::StatusCode::from_u16(reply.code);
     *response.status_mut() = code.unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if !reply.content_type.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     for (name, value) in reply.headers {
         headers.insert(name, value);
