@@ -31,10 +31,10 @@ trap clean_up EXIT
 http() { fw exec --client -- curl -sS --max-time 5 "http://$1/" | grep -E '.'; }
 from_node() { local node=$1; shift; fw exec --node "$node" -- curl -sS --max-time 5 "http://$1/" | grep -E '.'; }
 hops() { # the kernel's own record of the translation in that place
-  local place=$1; shift
-  case $place in
+  local where=$1; shift
+  case $where in
     balancer) fw exec --balancer -- conntrack -L "$@" 2>/dev/null ;;
-    *) fw exec --node "$place" -- conntrack -L "$@" 2>/dev/null ;;
+    *) fw exec --node "$where" -- conntrack -L "$@" 2>/dev/null ;;
   esac | grep -m1 -E 'src=' | sed -E 's/.*(src=.*)/\1/; s/ (mark|use|\[).*//'
 }
 refused() { # curl says so, and fails; anything else is not a refusal
