@@ -1,4 +1,5 @@
-//! Runs the controllers against whatever cluster the kubeconfig names: `alone [LIST [POOL...]]`.
+//! Runs the controllers against whatever cluster the kubeconfig names: `alone [LIST [POOL...]]`,
+//! with a CA to publish in `ROOT_CA`.
 //!
 //! To hold them to a real API server, for instance, or to see what one of them does.
 
@@ -15,6 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.enabled = Selection::parse(&arguments.next().unwrap_or_else(|| "*".to_owned()))?;
     config.pools = Pools::parse(arguments)?;
     config.pod_ranges = vec![PodRange::new("10.244.0.0/16".parse()?)];
+    config.root_ca = std::env::var("ROOT_CA").ok();
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;
     };

@@ -166,12 +166,6 @@ impl<K: Object> Cache<K> {
         });
         let _ = tokio::time::timeout(CATCH_UP_LIMIT, gone).await;
     }
-
-    /// Puts an object in as a watch would; for tests.
-    #[cfg(test)]
-    pub(crate) fn put(&self, object: K) {
-        self.inner.put(object);
-    }
 }
 
 impl<K: Object> Inner<K> {
@@ -270,4 +264,61 @@ fn kind_name<K>() -> &'static str {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    fn map(name: &str, revision: &str, word: &str) -> ConfigMap {
+        let mut map = ConfigMap::default();
+        map.metadata.name = Some(name.to_owned());
+        map.metadata.resource_version = Some(revision.to_owned());
+        map.metadata.labels = Some([("word".to_owned(), word.to_owned())].into());
+        map
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_fills_files_and_tells() {
+        let words: Index<ConfigMap> = |map| {
+            map.metadata
+                .labels
+                .iter()
+                .flatten()
+                .map(|(_, word)| word.clone())
+                .collect()
+        };
+        let cache = Cache::new(words);
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&heard);
+        let revision = |map: Option<&ConfigMap>| map.map_or(0, revision_of);
+        cache.listen(move |old, new| lock(&log).push((revision(old), revision(new))));
+        let mut listed = HashSet::new();
+        let events = [
+            Event::Init,
+            Event::InitApply(map("a", "1", "x")),
+            Event::InitApply(map("b", "2", "x")),
+            Event::InitDone,
+            Event::Apply(map("a", "3", "y")),
+            Event::Init,
+            Event::InitApply(map("a", "3", "y")),
+            Event::InitDone,
+        ];
+        for event in events {
+            cache.inner.take(event, &mut listed);
+        }
+        cache.ready().await;
+        cache.catch_up(&map("a", "3", "y")).await;
+        assert_eq!(*lock(&heard), [(0, 1), (0, 2), (1, 3), (3, 3), (2, 0)]);
+        assert_eq!(
+            (cache.with_word("x").len(), cache.with_word("y").len()),
+            (0, 1)
+        );
+        assert!(
+            cache.get(&Key::new("", "b")).is_none(),
+            "not in the second list"
+        );
+    }
 }

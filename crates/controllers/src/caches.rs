@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
+use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use tokio::task::JoinSet;
@@ -26,7 +26,6 @@ pub(crate) struct Caches {
     deployments: OnceLock<Cache<Deployment>>,
     endpoint_slices: OnceLock<Cache<EndpointSlice>>,
     endpoints: OnceLock<Cache<Endpoints>>,
-    ip_addresses: OnceLock<Cache<IPAddress>>,
     leases: OnceLock<Cache<Lease>>,
     namespaces: OnceLock<Cache<Namespace>>,
     nodes: OnceLock<Cache<Node>>,
@@ -46,7 +45,6 @@ impl Caches {
             deployments: OnceLock::new(),
             endpoint_slices: OnceLock::new(),
             endpoints: OnceLock::new(),
-            ip_addresses: OnceLock::new(),
             leases: OnceLock::new(),
             namespaces: OnceLock::new(),
             nodes: OnceLock::new(),
@@ -77,10 +75,6 @@ impl Caches {
 
     pub(crate) fn endpoints(&self) -> &Cache<Endpoints> {
         self.plain(&self.endpoints)
-    }
-
-    pub(crate) fn ip_addresses(&self) -> &Cache<IPAddress> {
-        self.plain(&self.ip_addresses)
     }
 
     /// The nodes' leases only.

@@ -56,12 +56,12 @@ pub const NAMES: &[&str] = &[
     "node-lifecycle-controller",
     "pod-garbage-collector-controller",
     "replicaset-controller",
-    "resourcequota-controller",
     "root-ca-certificate-publisher-controller",
     "scheduler",
     "service-cidr-controller",
     "service-lb-controller",
     "serviceaccount-controller",
+    "ttl-controller",
 ];
 
 /// Which controllers run, as kube-controller-manager's `--controllers` says it.

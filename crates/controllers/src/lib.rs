@@ -7,11 +7,6 @@
 //!
 //! **Invariant:** `plan` twice has no second effect; a controller keeps no truth of its own.
 
-#![expect(
-    dead_code,
-    reason = "the frame comes before the controllers that use it"
-)]
-
 mod cache;
 mod caches;
 pub mod config;
@@ -23,10 +18,15 @@ mod endpoints;
 mod error;
 mod garbage_collector;
 mod key;
+mod leader;
 pub mod load_balancer;
 mod mirroring;
+mod namespaces;
 mod node_ipam;
+mod node_lifecycle;
+mod node_ttl;
 mod owner;
+mod pod_gc;
 mod pods;
 mod quantity;
 mod queue;
@@ -36,6 +36,7 @@ mod root_ca;
 mod scheduler;
 mod selector;
 mod service_account;
+mod service_cidr;
 mod services;
 mod time;
 mod write;
@@ -50,14 +51,34 @@ use tokio::task::JoinSet;
 
 use crate::caches::Caches;
 use crate::context::Context;
+use crate::leader::Candidate;
 use crate::recorder::Recorder;
 
-/// Runs the selected controllers until `shutdown` is ready.
+/// Runs the selected controllers until `shutdown` is ready. With leader election they run while this process leads.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) {
-    tokio::select! {
-        () = shutdown => {}
-        () = run_for_ever(config) => {}
+    let mut shutdown = std::pin::pin!(shutdown);
+    let Some(election) = config.leader_election.clone() else {
+        tokio::select! {
+            () = shutdown => {}
+            () = run_for_ever(config) => {}
+        }
+        return;
+    };
+    let mut candidate = Candidate::new(config.client.clone(), election, config.identity.clone());
+    loop {
+        let lead = async {
+            candidate.acquire().await;
+            tokio::select! {
+                () = candidate.keep() => {}
+                () = run_for_ever(config.clone()) => {}
+            }
+        };
+        tokio::select! {
+            () = &mut shutdown => break,
+            () = lead => {}
+        }
     }
+    candidate.release().await;
 }
 
 async fn run_for_ever(config: Config) {
@@ -106,8 +127,17 @@ const CONTROLLERS: &[(&str, Run)] = &[
     ("garbage-collector-controller", |context| {
         garbage_collector::run(context).boxed()
     }),
+    ("namespace-controller", |context| {
+        namespaces::run(context).boxed()
+    }),
     ("node-ipam-controller", |context| {
         node_ipam::run(context).boxed()
+    }),
+    ("node-lifecycle-controller", |context| {
+        node_lifecycle::run(context).boxed()
+    }),
+    ("pod-garbage-collector-controller", |context| {
+        pod_gc::run(context).boxed()
     }),
     ("replicaset-controller", |context| {
         replica_set::run(context).boxed()
@@ -116,10 +146,23 @@ const CONTROLLERS: &[(&str, Run)] = &[
         root_ca::run(context).boxed()
     }),
     ("scheduler", |context| scheduler::run(context).boxed()),
+    ("service-cidr-controller", |context| {
+        service_cidr::run(context).boxed()
+    }),
     ("service-lb-controller", |context| {
         load_balancer::run_in(context).boxed()
     }),
     ("serviceaccount-controller", |context| {
         service_account::run(context).boxed()
     }),
+    ("ttl-controller", |context| node_ttl::run(context).boxed()),
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_controller_can_be_named() {
+        let run: Vec<_> = super::CONTROLLERS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(run, super::config::NAMES);
+    }
+}

@@ -116,7 +116,7 @@ impl<T: Clone + Eq + Hash + Ord + std::fmt::Display> Queue<T> {
             Err(problem) => {
                 let failures = self.lock().fail(&key);
                 // A lost race is no news: the object comes again with the next watch event.
-                if problem.is_conflict() || failures < 3 {
+                if problem.is_conflict() || failures < 4 || !failures.is_power_of_two() {
                     tracing::debug!(controller = name, %key, %problem, "will try again");
                 } else {
                     tracing::warn!(controller = name, %key, %problem, failures, "will try again");

@@ -28,6 +28,8 @@ use crate::scheduler::plan::Choice;
 use crate::time::now;
 use crate::write;
 
+pub(crate) use self::filter::tolerates;
+
 const WORKERS: usize = 8;
 
 /// A pod that fits nowhere is looked at after so long even if no node has changed.
