@@ -14,7 +14,7 @@ mod config;
 mod context;
 mod error;
 mod events;
-mod image;
+pub mod image;
 mod logs;
 mod machine;
 mod node_network;
@@ -30,5 +30,4 @@ mod worker;
 
 pub use config::{Config, KUBELET_PORT, LEASE_DURATION, LEASE_RENEW, Ready, RuntimeKind};
 pub use error::Error;
-pub use image::{ImageError, ImageStore};
 pub use run::run;

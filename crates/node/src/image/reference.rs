@@ -34,7 +34,14 @@ fn with_registry(path: &str) -> String {
 fn is_path(path: &str) -> bool {
     let mut parts = path.split('/');
     let registry = parts.next().unwrap_or_default();
-    !registry.is_empty() && parts.all(is_component)
+    is_host(registry) && parts.all(is_component)
+}
+
+/// A name or address with an optional port.
+fn is_host(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    let begins = |c: char| c.is_ascii_alphanumeric() || c == '[';
+    text.starts_with(begins) && text.chars().all(allowed)
 }
 
 /// Lower-case letters and digits, joined by `.`, `_`, `__` or dashes.

@@ -1,17 +1,22 @@
 //! The image store on disk, and what an image is.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{builtin, reference};
+use super::unpack::UnpackError;
+use super::{archive, builtin, reference};
 
 /// Which images are there: name → image.
 const INDEX: &str = "images.json";
+
+/// Which layers are there: chain id → number and size.
+const LAYERS: &str = "layers.json";
 
 /// The images of a machine.
 #[derive(Clone, Debug)]
@@ -60,6 +65,22 @@ pub enum ImageError {
         /// The system's answer.
         source: io::Error,
     },
+    /// It is no archive that can be loaded.
+    #[error("{} cannot be loaded: {message}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A layer of an archive.
+    #[error("layer {member} was not unpacked: {source}")]
+    Layer {
+        /// The layer's name in the archive.
+        member: String,
+        /// Why.
+        source: UnpackError,
+    },
     /// The store's index was damaged.
     #[error("{} is damaged: {source}; load the images again after removing it", path.display())]
     Index {
@@ -96,14 +117,141 @@ impl ImageStore {
 
     /// All loaded images by their full names.
     pub(crate) fn index(&self) -> Result<BTreeMap<String, Image>, ImageError> {
-        let path = self.directory.join(INDEX);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(source) => return Err(source).context("read", &path),
-        };
-        serde_json::from_slice(&text).map_err(|source| ImageError::Index { path, source })
+        read(&self.directory.join(INDEX))
     }
+
+    /// Loads an archive; returns the images' full names.
+    ///
+    /// # Errors
+    /// When the archive is none, is damaged, or the store cannot be written.
+    pub fn load(&self, archive: &Path) -> Result<Vec<String>, ImageError> {
+        archive::load(&mut Store::lock(&self.directory)?, archive)
+    }
+}
+
+/// The store, locked for a change: one process at a time, though many read.
+pub(super) struct Store {
+    directory: PathBuf,
+    _lock: File,
+}
+
+/// A layer that is there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct KnownLayer {
+    number: u64,
+    size: u64,
+}
+
+impl Store {
+    fn lock(directory: &Path) -> Result<Self, ImageError> {
+        let path = directory.join("lock");
+        let lock = File::create(&path).context("create", &path)?;
+        lock.lock().context("lock", &path)?;
+        // What a killed process left half-way; nobody else is at work now.
+        let _ = fs::remove_dir_all(directory.join("ingest"));
+        for name in ["ingest", "layers"] {
+            let path = directory.join(name);
+            fs::create_dir_all(&path).context("create", &path)?;
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// A directory for an archive's members.
+    pub(super) fn ingest(&self) -> Result<Ingest, ImageError> {
+        let path = self.directory.join("ingest").join("members");
+        fs::create_dir(&path).context("create", &path)?;
+        Ok(Ingest(path))
+    }
+
+    /// A layer that is there already.
+    pub(super) fn layer(&self, chain: &str) -> Option<(PathBuf, u64)> {
+        let known = self.layers().ok()?.remove(chain)?;
+        Some((self.layer_path(known.number), known.size))
+    }
+
+    /// An empty directory for a layer that is being unpacked.
+    pub(super) fn new_layer(&self) -> Result<PathBuf, ImageError> {
+        let path = self.directory.join("ingest").join("layer");
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).context("create", &path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).context("open up", &path)?;
+        Ok(path)
+    }
+
+    /// Gives an unpacked layer its number. The directory is there before the index says so.
+    pub(super) fn keep_layer(
+        &self,
+        chain: &str,
+        unpacked: &Path,
+        size: u64,
+    ) -> Result<(PathBuf, u64), ImageError> {
+        let mut layers = self.layers()?;
+        let mut number = layers.values().map(|layer| layer.number).max().unwrap_or(0) + 1;
+        while self.layer_path(number).exists() {
+            number += 1;
+        }
+        let path = self.layer_path(number);
+        fs::rename(unpacked, &path).context("move a layer to", &path)?;
+        layers.insert(chain.to_owned(), KnownLayer { number, size });
+        write(&self.directory.join(LAYERS), &layers)?;
+        Ok((path, size))
+    }
+
+    /// Makes an image known by a full name.
+    pub(super) fn put(&self, name: &str, image: Image) -> Result<(), ImageError> {
+        let path = self.directory.join(INDEX);
+        let mut index: BTreeMap<String, Image> = read(&path)?;
+        index.insert(name.to_owned(), image);
+        write(&path, &index)
+    }
+
+    fn layers(&self) -> Result<BTreeMap<String, KnownLayer>, ImageError> {
+        read(&self.directory.join(LAYERS))
+    }
+
+    /// Numbers are short on purpose: overlay's options have one page for all of a container's layers.
+    fn layer_path(&self, number: u64) -> PathBuf {
+        self.directory.join("layers").join(number.to_string())
+    }
+}
+
+/// A directory that goes when it is no longer needed.
+pub(super) struct Ingest(PathBuf);
+
+impl Ingest {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An absent index is an empty one.
+fn read<T: Default + for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ImageError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+        Err(source) => return Err(source).context("read", path),
+    };
+    serde_json::from_slice(&text).map_err(|source| ImageError::Index {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Replaces an index; readers see the old one or the new one.
+fn write<T: Serialize>(path: &Path, index: &T) -> Result<(), ImageError> {
+    let temporary = path.with_extension("tmp");
+    let text = serde_json::to_vec_pretty(index).expect("an index is plain data");
+    fs::write(&temporary, text).context("write", &temporary)?;
+    fs::rename(&temporary, path).context("replace", path)
 }
 
 /// Adds the action and the path to an I/O error.
