@@ -5,6 +5,7 @@ use api::resources;
 use api::status::Status;
 use serde_json::{Value, json};
 
+use crate::pod_admission;
 use crate::write::Write;
 
 /// Namespaces that cannot be deleted.
@@ -22,6 +23,10 @@ pub(crate) fn create(write: &Write<'_>, object: &mut Value) -> Result<(), Status
     };
     if found["status"]["phase"] != "Terminating" && found["metadata"]["deletionTimestamp"].is_null()
     {
+        let resource = write.target.resource;
+        if resource.plural == "pods" && resource.group.is_empty() {
+            pod_admission::admit(object)?;
+        }
         return crate::service_account::admit(write, object);
     }
     Err(terminating(write, object, namespace))

@@ -29,6 +29,7 @@ mod openapi;
 mod options;
 mod patches;
 pub mod pki;
+mod pod_admission;
 mod query;
 pub mod registry;
 mod render;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::admission;
 use crate::api_state::{Api, not_found};
 use crate::call::Call;
+use crate::codec;
 use crate::decode;
 use crate::options::DeleteOptions;
 use crate::reply::Reply;
@@ -63,6 +64,7 @@ pub(crate) async fn remove(
         dry_run: options.dry_run,
         manager: "",
     };
+    let mut options = options.clone();
     for attempt in 0..ROUNDS {
         let old = api.current(target, &target.name).await?;
         let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
@@ -70,8 +72,13 @@ pub(crate) async fn remove(
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        let plan = plan(target.resource, &old.object, options, Timestamp::now())?;
+        let plan = plan(target.resource, &old.object, &options, Timestamp::now())?;
+        let marks_first = matches!(plan, Plan::MarkFirst(_));
         let (round, gone) = carry_out(&write, &old, plan, attempt).await?;
+        if marks_first {
+            // The condition held for what was marked; the mark is a version of our own.
+            options.resource_version = None;
+        }
         if let Round::Done(written) = round {
             return Ok(Deleted { written, gone, uid });
         }
@@ -95,6 +102,23 @@ async fn carry_out(
                 }),
                 false,
             ))
+        }
+        Plan::MarkFirst(object) if write.dry_run => {
+            let json = codec::with_revision(&codec::encode(&object), old.stored.revision());
+            Ok((
+                Round::Done(Written {
+                    json,
+                    created: false,
+                }),
+                true,
+            ))
+        }
+        Plan::MarkFirst(object) => {
+            let name = old.stored.name().to_owned();
+            write
+                .commit_put(Some(&old.stored), &name, &object, Reservation::default())
+                .await?;
+            Ok((Round::Lost, true))
         }
         Plan::Mark(object) if object == old.object => {
             let json = old.stored.json().clone();

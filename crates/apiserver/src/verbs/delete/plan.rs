@@ -19,6 +19,8 @@ pub(super) enum Plan {
     Nothing,
     /// Store this: it may not go yet.
     Mark(Value),
+    /// Store this, as watchers of graceful kinds see it, and plan again: it goes at once.
+    MarkFirst(Value),
     /// It goes now; this is its last form.
     Remove(Value),
 }
@@ -47,13 +49,14 @@ pub(super) fn plan(
         .as_array()
         .is_some_and(|list| !list.is_empty());
     Ok(match (graceful, held) {
-        (Some(0), false) => Plan::Remove(object),
+        (Some(0), false) => Plan::MarkFirst(object),
         (Some(_), _) => Plan::Mark(object),
         (None, true) => {
             mark(&mut object, now);
             Plan::Mark(object)
         }
-        (None, false) => Plan::Remove(object),
+        // What is answered is what was stored: a finalizer that is dropped on the way is still shown.
+        (None, false) => Plan::Remove(old.clone()),
     })
 }
 

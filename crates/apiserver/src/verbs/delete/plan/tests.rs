@@ -10,7 +10,9 @@ fn finalizers(plan: &Plan) -> String {
     match plan {
         Plan::Nothing => "nothing".to_owned(),
         Plan::Remove(_) => "removed".to_owned(),
-        Plan::Mark(object) => object["metadata"]["finalizers"].to_string(),
+        Plan::Mark(object) | Plan::MarkFirst(object) => {
+            object["metadata"]["finalizers"].to_string()
+        }
     }
 }
 

@@ -1,0 +1,115 @@
+//! What upstream's admission adds to a new pod: tolerations of a lost node (`plugin/pkg/admission/defaulttolerationseconds`)
+//! and a priority (`plugin/pkg/admission/priority`).
+
+use api::status::Status;
+use serde_json::{Value, json};
+
+/// How long a pod stays on a node that is not ready or not reachable.
+const TOLERATION_SECONDS: u64 = 300;
+
+/// The conditions of nodes that are tolerated for a while.
+const NODE_TAINTS: [&str; 2] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+];
+
+/// The priority classes that every cluster has.
+const CLASSES: [(&str, i64); 2] = [
+    ("system-cluster-critical", 2_000_000_000),
+    ("system-node-critical", 2_000_001_000),
+];
+
+/// Fills in a new pod.
+///
+/// # Errors
+/// 403, when its priority is not that of its class, or the class does not exist.
+pub(crate) fn admit(pod: &mut Value) -> Result<(), Status> {
+    tolerate(pod);
+    prioritize(pod)
+}
+
+fn tolerate(pod: &mut Value) {
+    let Some(spec) = pod["spec"].as_object_mut() else {
+        return;
+    };
+    let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
+    let Some(tolerations) = tolerations.as_array_mut() else {
+        return;
+    };
+    let covers = |toleration: &Value, key: &str| {
+        let text = |field: &str| toleration[field].as_str().unwrap_or_default();
+        (text("key").is_empty() || text("key") == key) && matches!(text("effect"), "" | "NoExecute")
+    };
+    let missing = NODE_TAINTS
+        .iter()
+        .filter(|key| !tolerations.iter().any(|t| covers(t, key)));
+    let added: Vec<Value> = missing
+        .map(|key| {
+            json!({
+                "key": key, "operator": "Exists", "effect": "NoExecute",
+                "tolerationSeconds": TOLERATION_SECONDS,
+            })
+        })
+        .collect();
+    tolerations.extend(added);
+}
+
+fn prioritize(pod: &mut Value) -> Result<(), Status> {
+    let name = pod["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let refuse = |why: String| Err(Status::forbidden("", "pods", &name, &why));
+    let class = pod["spec"]["priorityClassName"]
+        .as_str()
+        .unwrap_or_default();
+    let priority = match CLASSES.iter().find(|(known, _)| *known == class) {
+        Some((_, priority)) => *priority,
+        None if class.is_empty() => 0,
+        None => return refuse(format!("no PriorityClass with name {class} was found")),
+    };
+    if let Some(said) = pod["spec"]["priority"]
+        .as_i64()
+        .filter(|said| *said != priority)
+    {
+        return refuse(format!(
+            "the integer value of priority ({said}) must not be provided in pod spec; priority admission controller \
+             computed {priority} from the given PriorityClass name"
+        ));
+    }
+    let Some(spec) = pod["spec"].as_object_mut() else {
+        return Ok(());
+    };
+    spec.insert("priority".to_owned(), priority.into());
+    spec.entry("preemptionPolicy")
+        .or_insert_with(|| json!("PreemptLowerPriority"));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_tolerates_a_lost_node_for_a_while_unless_it_says_otherwise() {
+        let mut pod = json!({"spec": {}});
+        admit(&mut pod).unwrap();
+        assert_eq!(pod["spec"]["tolerations"].as_array().unwrap().len(), 2);
+        assert_eq!(pod["spec"]["priority"], 0);
+        let own = json!([{"operator": "Exists"}]);
+        let mut pod = json!({"spec": {"tolerations": own}});
+        admit(&mut pod).unwrap();
+        assert_eq!(pod["spec"]["tolerations"], own);
+    }
+
+    #[test]
+    fn a_priority_comes_from_the_class_alone() {
+        let mut critical = json!({"spec": {"priorityClassName": "system-node-critical"}});
+        admit(&mut critical).unwrap();
+        assert_eq!(critical["spec"]["priority"], 2_000_001_000);
+        let refused = [json!({"priority": 5}), json!({"priorityClassName": "nope"})];
+        for spec in refused {
+            assert_eq!(admit(&mut json!({"spec": spec})).unwrap_err().code, 403);
+        }
+    }
+}
