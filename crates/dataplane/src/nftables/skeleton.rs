@@ -23,6 +23,7 @@ pub(super) use group::Group;
 pub(super) const REFUSE: &str = "refuse";
 /// The chain that asks for the source first.
 pub(super) const GUARD: &str = "guard";
+const ABSORBER: &str = "never-met";
 /// Groups for up to so many endpoints are there from the start.
 const READY_MADE: usize = 32;
 /// How many clients are remembered in all, per family; beyond it new ones are spread afresh.
@@ -30,7 +31,9 @@ const CLIENTS: usize = 262_144;
 
 /// Declares the table with maps, sets and all chains that no hook leads to yet.
 pub(super) fn table() -> String {
-    let chains = fixed_chains() + &ready_made().map(|group| group.chains()).collect::<String>();
+    let chains = absorber()
+        + &fixed_chains()
+        + &ready_made().map(|group| group.chains()).collect::<String>();
     let version = version_of(&chains);
     format!(
         "table inet {TABLE} {{\n\tchain {version} {{ }}\n{}{chains}}}\n",
@@ -57,11 +60,12 @@ pub(super) fn hooks() -> String {
 
 /// Adds groups of chains; doing it again changes nothing.
 pub(super) fn groups(groups: &[Group]) -> String {
-    let names: Vec<String> = groups.iter().flat_map(Group::chain_names).collect();
+    let mut names: Vec<String> = groups.iter().flat_map(Group::chain_names).collect();
+    names.push(ABSORBER.to_owned());
     let line = |verb: &str, name: &String| format!("{verb} chain inet {TABLE} {name}\n");
     let declare: String = names.iter().map(|name| line("add", name)).collect();
     let flush: String = names.iter().map(|name| line("flush", name)).collect();
-    let chains: String = groups.iter().map(Group::chains).collect();
+    let chains = absorber() + &groups.iter().map(Group::chains).collect::<String>();
     format!("{declare}{flush}table inet {TABLE} {{\n{chains}}}\n")
 }
 
@@ -114,7 +118,9 @@ pub(super) fn remove() -> String {
 
 /// An empty chain whose name tells this version's skeleton from others'.
 pub(super) fn version() -> String {
-    let chains = fixed_chains() + &ready_made().map(|group| group.chains()).collect::<String>();
+    let chains = absorber()
+        + &fixed_chains()
+        + &ready_made().map(|group| group.chains()).collect::<String>();
     version_of(&chains)
 }
 
@@ -207,6 +213,16 @@ fn declarations() -> String {
         "map sticky-clients# {{ typeof CLIENT : meta mark; flags dynamic,timeout; size {CLIENTS}; }}"
     ));
     text
+}
+
+/// A chain that no packet meets, first in every text. Because values are declared with `tcp dport`,
+/// nft 1.0.6 makes the first rule of a text that uses such a map one for TCP only: these rules.
+fn absorber() -> String {
+    let slot = |map: &str| format!("dnat IP to FRONTEND . numgen random mod 2 map @{map}#\n");
+    let target = |map: &str| format!("dnat IP to FRONTEND . meta mark map @{map}#\n");
+    let slots = ["slots", "outsider-slots"].map(slot);
+    let targets = ["sticky-targets", "sticky-outsider-targets"].map(target);
+    chain(ABSORBER, &both(&(slots.concat() + &targets.concat())))
 }
 
 fn fixed_chains() -> String {

@@ -34,7 +34,7 @@ fn a_group_reads_like_this() {
 #[test]
 fn no_chain_belongs_to_a_service() {
     let count = table().matches("\tchain ").count();
-    assert_eq!(count, 1 + 3 + READY_MADE * 5);
+    assert_eq!(count, 1 + 1 + 3 + READY_MADE * 5);
 }
 
 #[test]
