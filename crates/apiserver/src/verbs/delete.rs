@@ -75,7 +75,7 @@ pub(crate) async fn remove(
         let plan = plan(target.resource, &old.object, &options, Timestamp::now())?;
         let marks_first = matches!(plan, Plan::MarkFirst(_));
         let (round, gone) = carry_out(&write, &old, plan, attempt).await?;
-        if marks_first {
+        if marks_first && gone {
             // The condition held for what was marked; the mark is a version of our own.
             options.resource_version = None;
         }
@@ -115,10 +115,10 @@ async fn carry_out(
         }
         Plan::MarkFirst(object) => {
             let name = old.stored.name().to_owned();
-            write
+            let marked = write
                 .commit_put(Some(&old.stored), &name, &object, Reservation::default())
                 .await?;
-            Ok((Round::Lost, true))
+            Ok((Round::Lost, matches!(marked, Round::Done(_))))
         }
         Plan::Mark(object) if object == old.object => {
             let json = old.stored.json().clone();
