@@ -111,6 +111,3 @@ fn masquerades(masquerade: Masquerade, is_pod: bool) -> bool {
 fn holds(cidrs: &[IpNet], address: IpAddr) -> bool {
     cidrs.iter().any(|cidr| cidr.contains(&address))
 }
-
-#[cfg(test)]
-mod tests;

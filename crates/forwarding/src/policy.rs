@@ -128,6 +128,3 @@ fn names_zone(endpoint: &Endpoint, node: &Node) -> bool {
         .as_ref()
         .is_some_and(|zone| endpoint.zone_hints.contains(zone))
 }
-
-#[cfg(test)]
-mod tests;
