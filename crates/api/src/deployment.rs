@@ -38,7 +38,9 @@ impl Strategy for Deployment {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        metadata::new_object(object, true, names::dns_subdomain_name)
+        let mut problems = metadata::new_object(object, true, names::dns_subdomain_name);
+        problems.extend(workload::selector(object));
+        problems
     }
 
     /// Annotations count as a change, because they are copied to the ReplicaSets.
@@ -55,8 +57,21 @@ impl Strategy for Deployment {
         }
     }
 
-    fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Problems {
-        metadata::update(new, old)
+    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Problems {
+        let mut problems = metadata::update(new, old);
+        if part != Part::Sub("status") {
+            problems.extend(workload::selector(new));
+            problems.extend(workload::selector_is_kept(new, old));
+        }
+        problems
+    }
+
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            Part::Sub("status") => &["spec", "metadata.labels"],
+            Part::Sub(_) => &[],
+        }
     }
 
     fn columns(&self) -> &'static [Column] {

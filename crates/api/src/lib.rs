@@ -9,6 +9,7 @@
 pub mod age;
 pub mod allocator;
 pub mod config_map;
+mod data_keys;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;

@@ -91,6 +91,18 @@ impl Strategy for Pod {
         fields::value(object, field)
     }
 
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            Part::Sub("status") => &[
+                "spec",
+                "metadata.deletionTimestamp",
+                "metadata.ownerReferences",
+            ],
+            Part::Sub(_) => &[],
+        }
+    }
+
     fn columns(&self) -> &'static [Column] {
         printer::pod::COLUMNS
     }

@@ -27,7 +27,9 @@ impl Strategy for ReplicaSet {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        metadata::new_object(object, true, names::dns_subdomain_name)
+        let mut problems = metadata::new_object(object, true, names::dns_subdomain_name);
+        problems.extend(workload::selector(object));
+        problems
     }
 
     fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {
@@ -41,8 +43,13 @@ impl Strategy for ReplicaSet {
         }
     }
 
-    fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Problems {
-        metadata::update(new, old)
+    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Problems {
+        let mut problems = metadata::update(new, old);
+        if part != Part::Sub("status") {
+            problems.extend(workload::selector(new));
+            problems.extend(workload::selector_is_kept(new, old));
+        }
+        problems
     }
 
     fn selectable_fields(&self) -> &'static [&'static str] {

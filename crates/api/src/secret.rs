@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::field::Problems;
+use crate::data_keys;
+use crate::field::{Path, Problems};
 use crate::printer::simple as printer;
 use crate::resource::{Column, Part, Strategy};
 use crate::validation::json::{pairs, remove, set, text};
@@ -23,11 +24,21 @@ impl Strategy for Secret {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        metadata::new_object(object, true, names::dns_subdomain_name)
+        let mut problems = metadata::new_object(object, true, names::dns_subdomain_name);
+        problems.extend(data_keys::keys(object, "data"));
+        problems
     }
 
     fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Problems {
-        metadata::update(new, old)
+        let mut problems = metadata::update(new, old);
+        problems.extend(metadata::immutable(
+            &new["type"],
+            &old["type"],
+            &Path::new("type"),
+        ));
+        problems.extend(data_keys::frozen(new, old, &["data"]));
+        problems.extend(data_keys::keys(new, "data"));
+        problems
     }
 
     fn selectable_fields(&self) -> &'static [&'static str] {
