@@ -100,14 +100,19 @@ impl Observation {
 
     /// How its newest attempt ended, if it did.
     pub(crate) fn end(&self) -> Option<End> {
-        let state = self.state.as_ref()?;
+        let mut end = self.end_as_seen(self.state.as_ref()?)?;
+        if end.message.is_none() && !self.termination_message.is_empty() {
+            end.message = Some(self.termination_message.clone());
+        }
+        Some(end)
+    }
+
+    /// How an attempt ended, or that nobody saw it.
+    pub(crate) fn end_as_seen(&self, state: &ContainerState) -> Option<End> {
         let mut end = end_of(state)?;
         if self.lost == Some(state.attempt) {
             end.reason = "ContainerStatusUnknown";
             end.message = Some(LOST.to_owned());
-        }
-        if end.message.is_none() && !self.termination_message.is_empty() {
-            end.message = Some(self.termination_message.clone());
         }
         Some(end)
     }
@@ -126,7 +131,7 @@ impl Observation {
 }
 
 /// How an attempt ended, if it did.
-pub(crate) fn end_of(state: &ContainerState) -> Option<End> {
+fn end_of(state: &ContainerState) -> Option<End> {
     match &state.phase {
         Phase::Running { .. } => None,
         Phase::Exited {

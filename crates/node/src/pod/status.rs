@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::backoff::later;
 use super::conditions::{self, Facts};
 use super::containers::{self, Role};
-use super::observed::{End, Observation, Observed, end_of};
+use super::observed::{End, Observation, Observed};
 
 /// The status to report.
 pub(crate) fn status(
@@ -136,10 +136,9 @@ impl View<'_> {
         role: Role,
         observation: &Observation,
     ) -> (ContainerState, Option<ContainerState>) {
-        let previous = observation
-            .previous
-            .as_ref()
-            .and_then(|state| Some(self.terminated(&state.name, state.attempt, &end_of(state)?)));
+        let previous = observation.previous.as_ref().and_then(|state| {
+            Some(self.terminated(&state.name, state.attempt, &observation.end_as_seen(state)?))
+        });
         if let Some(since) = observation.running_since() {
             return (running(since), previous);
         }
