@@ -10,7 +10,6 @@ use kube::api::Api;
 use pod::protocol::{ContainerSpec, Process, Program, Verb};
 
 use super::Worker;
-use crate::config::RuntimeKind;
 use crate::events::Kind;
 use crate::image::{Image, ImageError};
 use crate::pod::containers;
@@ -95,9 +94,11 @@ impl Worker {
                 _ => Obstacle::new("ErrImagePull", &error),
             }
         })?;
-        if self.context.config.runtime == RuntimeKind::Processes && !found.builtin {
+        // A loaded image needs a root of its own, and nothing here makes one yet: its program must not run
+        // among the node's files instead.
+        if !found.builtin {
             let message = format!(
-                "image {name:?} needs the runtime \"containers\"; this node runs plain processes, and only the built-in image fairway/echo"
+                "image {name:?} is in the store, but containers with a root of their own are not built yet; only the built-in image fairway/echo runs, as a plain process"
             );
             return Err(Obstacle::new("CreateContainerError", &message));
         }
