@@ -87,19 +87,20 @@ impl Bindings {
                     self.same(want, got, &format!("{at}/{i}"), found);
                 }
             }
-            (Value::String(text), _)
-                if PLACEHOLDER.is_match(text) && !self.matches(text, &plain(got)) =>
-            {
-                found.push(format!(
-                    "{at}: {}, want {text} ({})",
-                    short(got),
-                    self.put_text(text)
-                ));
+            (Value::String(text), _) if PLACEHOLDER.is_match(text) => {
+                self.same_text(text, got, at, found)
             }
             _ if want != got => {
                 found.push(format!("{at}: {}, want {}", short(got), short(want)));
             }
             _ => {}
+        }
+    }
+
+    fn same_text(&mut self, want: &str, got: &Value, at: &str, found: &mut Vec<String>) {
+        if !self.matches(want, &plain(got)) {
+            let bound = self.put_text(want);
+            found.push(format!("{at}: {}, want {want} ({bound})", short(got)));
         }
     }
 
