@@ -88,7 +88,7 @@ impl Bindings {
                 }
             }
             (Value::String(text), _) if PLACEHOLDER.is_match(text) => {
-                self.same_text(text, got, at, found)
+                self.same_text(text, got, at, found);
             }
             _ if want != got => {
                 found.push(format!("{at}: {}, want {}", short(got), short(want)));
