@@ -7,7 +7,7 @@ use crate::field::Problems;
 use crate::printer::workload as printer;
 use crate::resource::{Column, Part, Strategy};
 use crate::validation::json::{default, restore, text};
-use crate::validation::{metadata, names};
+use crate::validation::metadata;
 use crate::workload;
 
 /// The strategy of `apps/v1/Deployment`.
@@ -38,9 +38,7 @@ impl Strategy for Deployment {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        let mut problems = metadata::new_object(object, true, names::dns_subdomain_name);
-        problems.extend(workload::selector(object));
-        problems
+        workload::validate_new(object)
     }
 
     /// Annotations count as a change, because they are copied to the ReplicaSets.

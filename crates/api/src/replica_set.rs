@@ -7,7 +7,7 @@ use crate::field::Problems;
 use crate::printer::workload as printer;
 use crate::resource::{Column, Part, Strategy};
 use crate::validation::json::{default, integer};
-use crate::validation::{metadata, names};
+use crate::validation::metadata;
 use crate::workload;
 
 /// The strategy of `apps/v1/ReplicaSet`.
@@ -27,9 +27,7 @@ impl Strategy for ReplicaSet {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        let mut problems = metadata::new_object(object, true, names::dns_subdomain_name);
-        problems.extend(workload::selector(object));
-        problems
+        workload::validate_new(object)
     }
 
     fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::field::{Path, Problem, Problems};
 use crate::pod::defaults;
 use crate::validation::json::{integer, list, pairs, set, text, texts};
-use crate::validation::{labels, metadata};
+use crate::validation::{labels, metadata, names};
 
 /// The defaults of `spec.template`.
 pub(crate) fn template_defaults(object: &mut Value) {
@@ -22,6 +22,13 @@ pub(crate) fn set_generation(object: &mut Value, generation: i64) {
 /// One more than the stored generation.
 pub(crate) fn next_generation(object: &mut Value, old: &Value) {
     set_generation(object, integer(old, "/metadata/generation") + 1);
+}
+
+/// Problems of a new object: those of its metadata, then those of its selector.
+pub(crate) fn validate_new(object: &Value) -> Problems {
+    let mut problems = metadata::new_object(object, true, names::dns_subdomain_name);
+    problems.extend(selector(object));
+    problems
 }
 
 /// `spec.selector` is there, says something, and selects the pods of the template (`apps/validation`).
