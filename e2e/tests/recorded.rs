@@ -9,6 +9,22 @@ use futures::StreamExt as _;
 use store::Embedded;
 use testkit::recorded::{InProcess, Recording, area, replay};
 
+/// Recorded from a server alone, of one address family.
+const ALONE: &[&str] = &[
+    "service-allocate",
+    "service-create",
+    "service-status",
+    "service-update",
+    "service-apply",
+    "lists",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_alone_answers_as_recorded() -> Result<()> {
+    let place = Place::start(&["10.96.0.0/16"]).await?;
+    place.judge(ALONE, 8).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dual_stack_server_answers_as_recorded() -> Result<()> {
     let place = Place::start(&["10.96.0.0/16", "fd00:10:96::/112"]).await?;

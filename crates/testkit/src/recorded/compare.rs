@@ -11,6 +11,10 @@ use super::pointer::plain;
 static PLACEHOLDER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\{\{([a-z]+)(?::(\d+))?\}\}").expect("a valid pattern"));
 
+/// A port number in a request is a number, not a text.
+static NODE_PORT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#""(\{\{nodeport:\d+\}\})""#).expect("a valid pattern"));
+
 /// What a placeholder's kind looks like.
 fn pattern(kind: &str) -> &'static str {
     match kind {
@@ -59,6 +63,17 @@ impl Bindings {
             },
             other => other.clone(),
         }
+    }
+
+    /// A recorded JSON text, as it has to be asked here; its keys keep their order.
+    pub(super) fn put_json(&self, text: &str) -> String {
+        let numbered = NODE_PORT.replace_all(text, |found: &regex::Captures<'_>| {
+            self.0
+                .get(&found[1])
+                .cloned()
+                .unwrap_or_else(|| "0".to_owned())
+        });
+        self.put_text(&numbered)
     }
 
     fn put_text(&self, text: &str) -> String {

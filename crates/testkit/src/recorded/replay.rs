@@ -7,6 +7,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use http::Request;
 use regex::{Captures, Regex};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -107,9 +108,12 @@ async fn call(
     path: &str,
     body: Option<Value>,
 ) -> Result<Answer, String> {
+    let body = body
+        .map(|body| serde_json::value::to_raw_value(&body))
+        .transpose();
     let step = Step {
         call: format!("{method} {path}"),
-        body,
+        body: body.map_err(|e| e.to_string())?,
         ..Step::default()
     };
     server
@@ -119,12 +123,17 @@ async fn call(
 
 /// The step as it has to be asked here: placeholders replaced by what this server answered earlier.
 fn fill(bindings: &Bindings, step: &Step) -> Result<Step, String> {
+    let wrong = |error: serde_json::Error| format!("{}: {error}", step.call);
     let plain = Step {
         answer: None,
+        body: None,
         ..step.clone()
     };
-    let value = serde_json::to_value(plain).map_err(|e| e.to_string())?;
-    serde_json::from_value(bindings.put(&value)).map_err(|e| format!("{}: {e}", step.call))
+    let value = bindings.put(&serde_json::to_value(plain).map_err(wrong)?);
+    let filled: Step = serde_json::from_value(value).map_err(wrong)?;
+    let body = step.body.as_ref().map(|body| bindings.put_json(body.get()));
+    let body = body.map(RawValue::from_string).transpose().map_err(wrong)?;
+    Ok(Step { body, ..filled })
 }
 
 async fn perform(server: &dyn Ask, step: &Step) -> Result<Recorded, String> {
@@ -213,7 +222,11 @@ fn request(step: &Step) -> Result<Request<Bytes>, String> {
     let method = if method == "WATCH" { "GET" } else { method };
     let accept = step.accept.as_deref().unwrap_or("application/json");
     let accept = if accept == "table" { TABLE } else { accept };
-    let mut headers = vec![("Accept".to_owned(), Some(accept.to_owned()))];
+    let mut headers = vec![
+        ("Accept".to_owned(), Some(accept.to_owned())),
+        // Who wrote a field is told by the first word of this, and was recorded.
+        ("User-Agent".to_owned(), Some("golden/1".to_owned())),
+    ];
     let body = body(step)?;
     if body.is_some() {
         headers.push(("Content-Type".to_owned(), Some(media_type(step))));
@@ -266,7 +279,7 @@ fn body(step: &Step) -> Result<Option<Vec<u8>>, String> {
         (_, Some(text), _) => base64::engine::general_purpose::STANDARD
             .decode(text)
             .map_err(|e| format!("raw64: {e}"))?,
-        (_, _, Some(value)) => long(&value.to_string()).into_bytes(),
+        (_, _, Some(value)) => long(value.get()).into_bytes(),
         _ => return Ok(None),
     };
     bytes.extend(std::iter::repeat_n(b' ', step.pad));

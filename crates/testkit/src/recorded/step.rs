@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Calls in one fresh namespace, with the answers that were recorded.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,8 +43,8 @@ pub struct Step {
     pub impersonate: Option<String>,
     /// Further headers; null leaves one out.
     pub headers: BTreeMap<String, Option<String>>,
-    /// The JSON body.
-    pub body: Option<Value>,
+    /// The JSON body, as text: some answers tell the order of its keys.
+    pub body: Option<Box<RawValue>>,
     /// The body as text, instead.
     pub raw: Option<String>,
     /// The body as bytes, instead.
