@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::unistd::{Pid, sethostname, setsid};
 
-use crate::config::Config;
+use crate::config::{Config, Tmpfs};
 use crate::error::{Error, IoContext, SystemContext};
 
 /// The group of the supervisor itself below the pod's. Groups with limits must hold no process beside
@@ -31,6 +31,7 @@ pub(crate) fn make_namespaces(config: &Config) -> Result<(), Error> {
             nothing,
         )
         .doing("keep the pod's mounts to itself")?;
+        mount_tmpfs(config)?;
     }
     if !config.host_network {
         sethostname(&config.hostname).doing("set the pod's host name")?;
@@ -40,13 +41,40 @@ pub(crate) fn make_namespaces(config: &Config) -> Result<(), Error> {
 
 fn namespaces(config: &Config) -> CloneFlags {
     let mut flags = CloneFlags::empty();
-    if !config.host_network {
-        flags |= CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    }
-    if config.private_mounts {
-        flags |= CloneFlags::CLONE_NEWNS;
-    }
+    flags.set(
+        CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS,
+        !config.host_network,
+    );
+    flags.set(CloneFlags::CLONE_NEWIPC, !config.host_ipc);
+    flags.set(CloneFlags::CLONE_NEWNS, config.private_mounts);
     flags
+}
+
+fn mount_tmpfs(config: &Config) -> Result<(), Error> {
+    for tmpfs in &config.tmpfs {
+        fs::create_dir_all(&tmpfs.path).context("create", &tmpfs.path)?;
+        mount(
+            Some("tmpfs"),
+            &tmpfs.path,
+            Some("tmpfs"),
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            Some(options(tmpfs).as_str()),
+        )
+        .map_err(std::io::Error::from)
+        .context("mount a tmpfs at", &tmpfs.path)?;
+    }
+    Ok(())
+}
+
+fn options(tmpfs: &Tmpfs) -> String {
+    let mut options = format!("mode={:o}", tmpfs.mode);
+    if let Some(bytes) = tmpfs.bytes {
+        options.push_str(&format!(",size={bytes}"));
+    }
+    if let Some(group) = tmpfs.group {
+        options.push_str(&format!(",gid={group}"));
+    }
+    options
 }
 
 /// Writes the settings under `/proc/sys`; those that this kernel lacks are passed over.

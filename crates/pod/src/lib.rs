@@ -23,6 +23,6 @@ pub mod record;
 mod run;
 mod runtime;
 
-pub use config::{CONFIG_FILE, Config, READY_LINE, SOCKET_FILE};
+pub use config::{CONFIG_FILE, Config, PID_NAMESPACE_FILE, READY_LINE, SOCKET_FILE, Tmpfs};
 pub use error::Error;
 pub use run::run;

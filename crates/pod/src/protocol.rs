@@ -107,21 +107,54 @@ pub struct Process {
     pub directory: Option<PathBuf>,
 }
 
-/// A container from an OCI bundle (`config.json` in a directory), with an overlay as its root.
+/// A container from an OCI bundle: a directory with a `config.json` of the OCI runtime specification, 1.x.
+///
+/// The agent plans `config.json` and writes it before [`Verb::Start`]; the supervisor hands it to the runtime as
+/// it is. In it:
+///
+/// * `root.path` is `rootfs`. The supervisor makes that directory in the bundle and mounts the overlay of
+///   `layers` and `writable` there (nodev, `volatile`), in its own mount namespace only; nobody unmounts it.
+///   `root.readonly` works.
+/// * `process` holds `args`, `env` (with `PATH`), an absolute `cwd` (made in the root where it is missing),
+///   `user`, `capabilities` (none that the agent itself lacks), `noNewPrivileges`, `rlimits`.
+///   No `terminal`, and no `oomScoreAdj`: that is [`Bundle::oom_score_adj`], because lowering needs a right that
+///   not every machine gives.
+/// * `linux.namespaces` lists `mount`, `cgroup` and `pid`. `network`, `ipc` and `uts` are left out, and with them
+///   `hostname` and `domainname`: the supervisor lives in the pod's, and containers inherit them.
+///   `pid` has no `path`; with [`crate::Config::share_process_namespace`] its path is
+///   `<run directory>/`[`crate::PID_NAMESPACE_FILE`]; for the machine's processes (`hostPID`) it is left out.
+/// * `linux.cgroupsPath` is `/<the pod's group, without the mount point of cgroup version 2>/<container>`. The
+///   same path is used in every hierarchy of version 1. The runtime makes the group and writes the limits of
+///   `linux.resources` (not `memory.swap` where the machine's version 1 has no `memory.memsw` files); the
+///   supervisor removes it after the container's end. The groups above it are the agent's.
+/// * `mounts` are all there are, in order: `/proc`, `/dev` (tmpfs; the usual devices are made in it),
+///   `/dev/pts`, `/dev/mqueue`, `/sys`, `/sys/fs/cgroup`, then volumes, `/etc/hosts`, `/etc/hostname`,
+///   `/etc/resolv.conf`, the termination log and `/dev/shm` as binds. Sources are paths as the supervisor sees
+///   them: the agent's own, and those of [`crate::Config::tmpfs`].
+/// * `hooks`, `linux.seccomp` and user namespaces are not supported yet.
+///
+/// A container that cannot be started has the phase [`Phase::StartFailed`] with the text other runtimes use,
+/// such as `exec: "serve": executable file not found in $PATH`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bundle {
-    /// The bundle's directory.
+    /// The bundle's directory, one per attempt.
     pub directory: PathBuf,
     /// Read-only layers, topmost first.
     pub layers: Vec<PathBuf>,
-    /// The writable layer's directory; `upper` and `work` are made in it.
+    /// An empty directory of this attempt for what the container writes; the supervisor makes `upper` and
+    /// `work` in it. The agent removes it after the attempt's end.
     pub writable: PathBuf,
-    /// Where the runtime keeps what it must remember about containers.
-    pub state: PathBuf,
+    /// The signal that asks the program to end; SIGTERM when absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stop_signal: Option<i32>,
+    /// How readily the kernel kills it for want of memory, as far as the machine allows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oom_score_adj: Option<i32>,
 }
 
-/// A command to run beside a container's program.
+/// A command to run beside a container's program: with its environment, user, rights, working directory and
+/// cgroup, and in a container's case inside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecSpec {
@@ -234,15 +267,15 @@ pub enum Phase {
         /// The signal that ended it.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         signal: Option<i32>,
-        /// The kernel killed it for want of memory.
+        /// It was killed, and the kernel killed something in its group for want of memory.
         #[serde(default)]
         out_of_memory: bool,
     },
-    /// It could not be started.
+    /// It could not be started; nothing of it runs.
     StartFailed {
         /// When.
         at: Timestamp,
-        /// Why.
+        /// Why, for the container's status.
         message: String,
     },
 }
@@ -286,6 +319,18 @@ mod tests {
                     program: "/x/echo".into(),
                     environment: vec![("A".into(), "b".into())],
                     ..Process::default()
+                }),
+            })),
+            Verb::Start(Box::new(ContainerSpec {
+                name: "web".into(),
+                attempt: 0,
+                log: "/x/0.log".into(),
+                program: Program::Bundle(Bundle {
+                    directory: "/x/web/0".into(),
+                    layers: vec!["/x/layers/2".into(), "/x/layers/1".into()],
+                    writable: "/x/web/0/writable".into(),
+                    stop_signal: Some(2),
+                    oom_score_adj: None,
                 }),
             })),
             Verb::Stop {

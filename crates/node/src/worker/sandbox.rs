@@ -117,6 +117,7 @@ impl Worker {
             } else {
                 pod_network::sysctls()
             },
+            ..pod::Config::default()
         }
     }
 

@@ -34,6 +34,7 @@ impl Agent {
             host_network: false,
             private_mounts: false,
             sysctls: vec![("net.ipv4.ip_unprivileged_port_start".into(), "0".into())],
+            ..Config::default()
         };
         let path = directory.path().join(CONFIG_FILE);
         fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
