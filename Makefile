@@ -2,8 +2,9 @@
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# Programs that the product and its tests run: nft and ip, conntrack for UDP and for looking, curl as a client.
-PACKAGES := nftables iproute2 conntrack curl
+# Programs that the product and its tests run: nft and ip, conntrack for UDP and for looking, curl as a client,
+# busybox as what containers of the tests hold.
+PACKAGES := nftables iproute2 conntrack curl busybox-static
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo -E)
 
 .PHONY: build demo test lint tools

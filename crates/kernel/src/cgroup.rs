@@ -1,5 +1,6 @@
 //! Cgroups by their files: groups that end all their processes with one write, and to which eBPF
-//! programs attach. No resource limits here; the container runtime sets those.
+//! programs attach. No resource limits here; the container runtime sets those, and what they led to
+//! can be read.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,42 @@ pub fn unified_mount() -> Result<PathBuf, CgroupError> {
 #[must_use]
 pub fn all_mounts() -> Vec<PathBuf> {
     mount::of_kind(&["cgroup2", "cgroup"]).unwrap_or_default()
+}
+
+/// The name of a group of version 2 by its folder: the folder without the hierarchy's mount point,
+/// such as `/pods/web`. `None`: the folder is not in it.
+#[must_use]
+pub fn name_of(folder: &Path) -> Option<PathBuf> {
+    let mount = unified_mount().ok()?;
+    Some(Path::new("/").join(folder.strip_prefix(mount).ok()?))
+}
+
+/// The groups called `name` (such as `/pods/web`) that exist, one per hierarchy: on a machine with
+/// version 1 a container has one in each, else just one.
+#[must_use]
+pub fn in_all_hierarchies(name: &Path) -> Vec<Cgroup> {
+    let relative = name.strip_prefix("/").unwrap_or(name);
+    let mut paths: Vec<_> = all_mounts()
+        .iter()
+        .map(|mount| mount.join(relative))
+        .collect();
+    paths.sort();
+    paths.dedup();
+    let groups = paths.into_iter().map(|path| Cgroup { path });
+    groups.filter(Cgroup::exists).collect()
+}
+
+/// Removes the group of this folder of version 2, and those of the same name that version 1 may have
+/// beside it for limits.
+///
+/// # Errors
+/// [`CgroupError::File`] when one is still busy after some seconds.
+pub fn remove_everywhere(folder: &Path) -> Result<(), CgroupError> {
+    let groups = name_of(folder).map_or_else(
+        || vec![Cgroup::at(folder)],
+        |name| in_all_hierarchies(&name),
+    );
+    groups.iter().try_for_each(Cgroup::remove)
 }
 
 impl Cgroup {
@@ -155,6 +192,32 @@ impl Cgroup {
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Kills every process in it and below it, and does not wait; children forked meanwhile may
+    /// escape where there is no `cgroup.kill`.
+    pub fn kill_now(&self) {
+        self.kill_once();
+    }
+
+    /// How often the kernel has killed something in it for want of memory; `None` where the group's
+    /// hierarchy does not count that.
+    #[must_use]
+    pub fn out_of_memory_kills(&self) -> Option<u64> {
+        let files = ["memory.events", "memory.oom_control"];
+        let text = files
+            .iter()
+            .find_map(|file| std::fs::read_to_string(self.path.join(file)).ok())?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("oom_kill "))?
+            .parse()
+            .ok()
+    }
+
+    /// As [`Cgroup::remove`], without patience: says whether it is gone.
+    #[must_use]
+    pub fn remove_now(&self) -> bool {
+        self.remove_once().is_ok()
     }
 
     /// Removes it and what is below it; absent is fine. It must have no processes.

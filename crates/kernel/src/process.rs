@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, fork};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -128,6 +128,19 @@ pub fn thread_count() -> usize {
 /// What `prctl(2)` says.
 pub fn become_subreaper() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from)
+}
+
+/// Sends a signal by its number, which may be a real-time one that [`Signal`] does not know. For our
+/// own children that are not waited for yet: their number belongs to nobody else.
+///
+/// # Errors
+/// What `kill(2)` says.
+pub fn send_signal(child: Pid, number: i32) -> io::Result<()> {
+    // SAFETY: kill takes two integers and no pointers.
+    match unsafe { libc::kill(child.as_raw(), number) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Ends the calling process by `signal` when its parent ends. A change of user clears it, so call

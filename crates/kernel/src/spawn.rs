@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::unistd::setsid;
 
 /// Has the program lead a session of its own (so that its whole group can be ended at once), die with the
@@ -23,6 +23,19 @@ pub fn own_session_until_parent_dies(command: &mut Command) {
 fn prepare() -> io::Result<()> {
     setsid()?;
     set_pdeathsig(Signal::SIGKILL)?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+/// Gives the calling process the signals that a program expects at its start: none is blocked, and SIGPIPE,
+/// which Rust's runtime ignores, ends it. For a process that is about to become another program by itself;
+/// [`Command`] does it for those it starts.
+///
+/// # Errors
+/// What the kernel says.
+pub fn reset_signals() -> io::Result<()> {
+    // SAFETY: the default action is no handler of ours, so nothing of ours runs in a signal's context.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())
 }

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::log::{Log, Stream};
 use crate::protocol::{ContainerSpec, ContainerState, Phase};
-use crate::runtime;
+use crate::runtime::{self, Handle, StartedExec};
 
 /// One read from a container's output, and so the longest log write.
 const CHUNK: usize = 16 * 1024;
+
+/// The exit code of a program that SIGKILL ended.
+const KILLED: i32 = 128 + 9;
 
 /// A container with its newest attempt.
 #[derive(Debug)]
@@ -33,16 +36,26 @@ struct Run {
     started_at: Timestamp,
     log: Log,
     outputs: BTreeMap<Stream, PipeReader>,
+    handle: Handle,
     kill_at: Option<Instant>,
 }
 
 impl Container {
     /// Starts an attempt. A start that fails is a state, too.
-    pub(crate) fn start(spec: ContainerSpec, previous: Option<ContainerState>) -> Self {
-        let now = Timestamp::now();
-        let (run, phase) = match Run::start(&spec, now) {
-            Ok(run) => (Some(run), Phase::Running { started_at: now }),
-            Err(message) => (None, Phase::StartFailed { at: now, message }),
+    pub(crate) fn start(
+        spec: ContainerSpec,
+        previous: Option<ContainerState>,
+        run_directory: &Path,
+    ) -> Self {
+        let (run, phase) = match Run::start(&spec, run_directory) {
+            Ok(run) => {
+                let started_at = run.started_at;
+                (Some(run), Phase::Running { started_at })
+            }
+            Err(message) => {
+                let at = Timestamp::now();
+                (None, Phase::StartFailed { at, message })
+            }
         };
         Self {
             state: ContainerState {
@@ -82,7 +95,7 @@ impl Container {
     pub(crate) fn stop(&mut self, grace: Duration, now: Instant) {
         let Some(run) = &mut self.run else { return };
         if run.kill_at.is_none() {
-            let _ = kill(run.pid, Signal::SIGTERM);
+            run.handle.stop(run.pid);
         }
         let wanted = now + grace;
         run.kill_at = Some(run.kill_at.map_or(wanted, |at| at.min(wanted)));
@@ -93,20 +106,28 @@ impl Container {
         self.run.as_ref()?.kill_at
     }
 
-    /// Ends the program and everything in its session's group.
+    /// Ends the program and everything that belongs to it.
     pub(crate) fn kill(&mut self) {
         if let Some(run) = &mut self.run {
             run.kill_at = None;
-            run.kill_all();
+            run.handle.kill(run.pid);
         }
     }
 
-    /// The program has ended: the rest of its group goes too, and what it wrote last is logged.
+    /// Starts a command beside the program.
+    pub(crate) fn exec(&self, command: &[String]) -> Result<StartedExec, String> {
+        match &self.run {
+            Some(run) => runtime::exec(&run.handle, command),
+            None => Err(format!("container {:?} is not running", self.spec.name)),
+        }
+    }
+
+    /// The program has ended: the rest goes too, and what it wrote last is logged.
     pub(crate) fn ended(&mut self, exit_code: i32, signal: Option<i32>) {
         let Some(mut run) = self.run.take() else {
             return;
         };
-        run.kill_all();
+        let memory_was_short = run.handle.end(run.pid);
         for stream in [Stream::Stdout, Stream::Stderr] {
             while run.copy(stream) {}
         }
@@ -116,31 +137,28 @@ impl Container {
             finished_at: Timestamp::now(),
             exit_code,
             signal,
-            out_of_memory: false,
+            // A program whose child was killed for it usually passes the code on.
+            out_of_memory: memory_was_short && exit_code == KILLED,
         };
     }
 }
 
 impl Run {
-    fn start(spec: &ContainerSpec, now: Timestamp) -> Result<Self, String> {
+    fn start(spec: &ContainerSpec, run_directory: &Path) -> Result<Self, String> {
         let log = Log::open(&spec.log)
             .map_err(|error| format!("cannot open the log {}: {error}", spec.log.display()))?;
-        let started = runtime::start(spec)?;
+        let started = runtime::start(spec, run_directory)?;
         Ok(Self {
             pid: started.pid,
-            started_at: now,
+            started_at: Timestamp::now(),
             log,
             outputs: BTreeMap::from([
                 (Stream::Stdout, started.stdout),
                 (Stream::Stderr, started.stderr),
             ]),
+            handle: started.handle,
             kill_at: None,
         })
-    }
-
-    fn kill_all(&self) {
-        let _ = killpg(self.pid, Signal::SIGKILL);
-        let _ = kill(self.pid, Signal::SIGKILL);
     }
 
     /// Logs one read of a stream; says whether there may be more. A full disk loses log lines, as

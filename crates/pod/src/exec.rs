@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::protocol::{ContainerSpec, EXEC_OUTPUT_LIMIT, ExecSpec, Outcome};
-use crate::runtime;
+use crate::container::Container;
+use crate::protocol::{EXEC_OUTPUT_LIMIT, ExecSpec, Outcome};
 
 /// A running command and who waits for it.
 #[derive(Debug)]
@@ -28,11 +28,11 @@ pub(crate) struct Exec {
 impl Exec {
     /// Starts the command in a container's surroundings.
     pub(crate) fn start(
-        container: &ContainerSpec,
+        container: &Container,
         spec: &ExecSpec,
         (connection, request): (u64, u64),
     ) -> Result<Self, String> {
-        let started = runtime::exec(container, &spec.command)?;
+        let started = container.exec(&spec.command)?;
         Ok(Self {
             connection,
             request,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use kernel::cgroup;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -97,4 +98,17 @@ pub(crate) fn join_cgroup(config: &Config) -> Result<(), Error> {
     fs::create_dir_all(&leaf).context("create the cgroup", &leaf)?;
     let members = leaf.join("cgroup.procs");
     fs::write(&members, Pid::this().to_string()).context("join the cgroup", &members)
+}
+
+/// Removes the groups that the pod has beside ours: those in hierarchies of version 1, made for the limits
+/// of its containers. What is still busy stays for the agent.
+pub(crate) fn remove_other_groups(config: &Config) {
+    let Some(name) = config.cgroup.as_deref().and_then(cgroup::name_of) else {
+        return;
+    };
+    for group in cgroup::in_all_hierarchies(&name) {
+        if Some(group.path()) != config.cgroup.as_deref() {
+            let _ = group.remove_now();
+        }
+    }
 }

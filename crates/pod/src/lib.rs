@@ -18,6 +18,7 @@ mod error;
 mod exec;
 mod isolation;
 mod log;
+mod pid_namespace;
 pub mod protocol;
 pub mod record;
 mod run;

@@ -109,8 +109,8 @@ pub struct Process {
 
 /// A container from an OCI bundle: a directory with a `config.json` of the OCI runtime specification, 1.x.
 ///
-/// The agent plans `config.json` and writes it before [`Verb::Start`]; the supervisor hands it to the runtime as
-/// it is. In it:
+/// The agent plans `config.json` and writes it before [`Verb::Start`]; the supervisor hands it to the runtime,
+/// with `HOME` added to the environment where it is missing. In it:
 ///
 /// * `root.path` is `rootfs`. The supervisor makes that directory in the bundle and mounts the overlay of
 ///   `layers` and `writable` there (nodev, `volatile`), in its own mount namespace only; nobody unmounts it.
@@ -126,11 +126,13 @@ pub struct Process {
 /// * `linux.cgroupsPath` is `/<the pod's group, without the mount point of cgroup version 2>/<container>`. The
 ///   same path is used in every hierarchy of version 1. The runtime makes the group and writes the limits of
 ///   `linux.resources` (not `memory.swap` where the machine's version 1 has no `memory.memsw` files); the
-///   supervisor removes it after the container's end. The groups above it are the agent's.
+///   supervisor removes it after the container's end. The groups above it are the agent's to remove
+///   (`kernel::cgroup::remove_everywhere`).
 /// * `mounts` are all there are, in order: `/proc`, `/dev` (tmpfs; the usual devices are made in it),
 ///   `/dev/pts`, `/dev/mqueue`, `/sys`, `/sys/fs/cgroup`, then volumes, `/etc/hosts`, `/etc/hostname`,
 ///   `/etc/resolv.conf`, the termination log and `/dev/shm` as binds. Sources are paths as the supervisor sees
-///   them: the agent's own, and those of [`crate::Config::tmpfs`].
+///   them: the agent's own as they were when the supervisor started, and those of [`crate::Config::tmpfs`].
+///   What the agent mounts later is not seen.
 /// * `hooks`, `linux.seccomp` and user namespaces are not supported yet.
 ///
 /// A container that cannot be started has the phase [`Phase::StartFailed`] with the text other runtimes use,

@@ -22,7 +22,7 @@ use crate::log::Stream;
 use crate::protocol::{
     ContainerSpec, ContainerState, ExecSpec, Message, Outcome, Reply, Request, VERSION, Verb,
 };
-use crate::{isolation, record};
+use crate::{isolation, pid_namespace, record};
 
 /// So many agents may be connected; one is usual, two while an agent is replaced.
 const MOST_CONNECTIONS: usize = 16;
@@ -44,6 +44,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     let mut supervisor = Supervisor::listen(config)?;
     announce_ready();
     isolation::join_cgroup(&supervisor.config)?;
+    pid_namespace::share(&supervisor.config)?;
     supervisor.serve()
 }
 
@@ -109,6 +110,7 @@ impl Supervisor {
             }
             self.pass_deadlines(Instant::now());
         }
+        isolation::remove_other_groups(&self.config);
         let socket = self.config.socket();
         fs::remove_file(&socket).context("remove", &socket)
     }
@@ -302,8 +304,8 @@ impl Supervisor {
             Some(container) => Some(container.state.clone()),
             None => None,
         };
-        self.containers
-            .insert(name.clone(), Container::start(spec, previous));
+        let container = Container::start(spec, previous, &self.config.run_directory);
+        self.containers.insert(name.clone(), container);
         self.publish(&name);
         Outcome::Done
     }
@@ -325,13 +327,7 @@ impl Supervisor {
                 spec.container
             )));
         };
-        if !container.is_running() {
-            return Some(failed(format!(
-                "container {:?} is not running",
-                spec.container
-            )));
-        }
-        match Exec::start(&container.spec, spec, (key, id)) {
+        match Exec::start(container, spec, (key, id)) {
             Ok(exec) => {
                 let exec_key = self.key();
                 self.execs.insert(exec_key, exec);

@@ -3,15 +3,18 @@
 //! Only this module knows the difference. Both ways end in a child process of the supervisor whose outputs
 //! are pipes, so everything after the start is the same.
 
+mod bundle;
 mod process;
 
 use std::io::{self, PipeReader};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::protocol::{ContainerSpec, Program};
+use crate::protocol::{ContainerSpec, Process, Program};
 
 /// A program that runs.
 #[derive(Debug)]
@@ -20,6 +23,50 @@ pub(crate) struct Started {
     pub(crate) pid: Pid,
     pub(crate) stdout: PipeReader,
     pub(crate) stderr: PipeReader,
+    pub(crate) handle: Handle,
+}
+
+/// What is needed to end a program and to clean up after it.
+#[derive(Debug)]
+pub(crate) enum Handle {
+    /// A plain process, the leader of its group.
+    Process(Process),
+    /// A container.
+    Bundle(Box<bundle::Container>),
+}
+
+impl Handle {
+    /// Asks the program to end.
+    pub(crate) fn stop(&self, pid: Pid) {
+        match self {
+            Self::Process(_) => drop(kill(pid, Signal::SIGTERM)),
+            Self::Bundle(container) => container.stop(pid),
+        }
+    }
+
+    /// Ends the program and all that belongs to it.
+    pub(crate) fn kill(&self, pid: Pid) {
+        match self {
+            Self::Process(_) => kill_session(pid),
+            Self::Bundle(container) => container.kill(pid),
+        }
+    }
+
+    /// The program has ended: the rest goes, too. Says whether memory was short.
+    pub(crate) fn end(&mut self, pid: Pid) -> bool {
+        match self {
+            Self::Process(_) => {
+                kill_session(pid);
+                false
+            }
+            Self::Bundle(container) => container.end(),
+        }
+    }
+}
+
+fn kill_session(pid: Pid) {
+    let _ = killpg(pid, Signal::SIGKILL);
+    let _ = kill(pid, Signal::SIGKILL);
 }
 
 /// A command that runs beside a container's program.
@@ -32,21 +79,21 @@ pub(crate) struct StartedExec {
 }
 
 /// Starts a container's program. The error text is for the container's status.
-pub(crate) fn start(spec: &ContainerSpec) -> Result<Started, String> {
+pub(crate) fn start(spec: &ContainerSpec, run_directory: &Path) -> Result<Started, String> {
     match &spec.program {
         Program::Process(process) => process::start(process),
-        Program::Bundle(_) => Err("this supervisor runs plain processes only".to_owned()),
+        Program::Bundle(bundle) => bundle::start(bundle, &spec.name, run_directory),
     }
 }
 
 /// Starts a command beside a container's program.
-pub(crate) fn exec(spec: &ContainerSpec, command: &[String]) -> Result<StartedExec, String> {
+pub(crate) fn exec(handle: &Handle, command: &[String]) -> Result<StartedExec, String> {
     if command.is_empty() {
         return Err("the command to run is empty".to_owned());
     }
-    match &spec.program {
-        Program::Process(process) => process::exec(process, command),
-        Program::Bundle(_) => Err("this supervisor runs plain processes only".to_owned()),
+    match handle {
+        Handle::Process(process) => process::exec(process, command),
+        Handle::Bundle(container) => container.exec(command),
     }
 }
 

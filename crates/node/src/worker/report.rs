@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use kernel::Cgroup;
+use kernel::cgroup;
 use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -178,7 +178,7 @@ impl Worker {
 pub(crate) async fn remove_files(config: &crate::config::Config, uid: &str) {
     if let Some(path) = config.pod_cgroup(uid) {
         // The kernel lets go of a group some milliseconds after its last process.
-        let removed = tokio::task::spawn_blocking(move || Cgroup::at(&path).remove()).await;
+        let removed = tokio::task::spawn_blocking(move || cgroup::remove_everywhere(&path)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(pod = uid, %error, "the pod's cgroup is still there");
         }

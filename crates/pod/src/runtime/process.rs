@@ -1,12 +1,12 @@
 //! The plain form: a child process in the pod's namespaces that shares the node's files.
 
-use std::io;
+use std::io::{self, PipeReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::unistd::Pid;
 
-use super::{Started, StartedExec, output_pipe};
+use super::{Handle, Started, StartedExec, output_pipe};
 use crate::protocol::Process;
 
 /// Starts the program as the leader of a session of its own, so that its whole group can be ended.
@@ -14,7 +14,14 @@ pub(super) fn start(process: &Process) -> Result<Started, String> {
     let mut command = Command::new(&process.program);
     command.args(&process.arguments);
     surround(&mut command, process);
-    launch(command).map_err(|error| failure(&process.program, &error))
+    let (pid, stdout, stderr) =
+        launch(command).map_err(|error| failure(&process.program, &error))?;
+    Ok(Started {
+        pid,
+        stdout,
+        stderr,
+        handle: Handle::Process(process.clone()),
+    })
 }
 
 /// Starts a command with the program's environment and directory.
@@ -39,18 +46,14 @@ fn surround(command: &mut Command, process: &Process) {
     kernel::spawn::own_session_until_parent_dies(command);
 }
 
-fn launch(mut command: Command) -> io::Result<Started> {
+fn launch(mut command: Command) -> io::Result<(Pid, PipeReader, PipeReader)> {
     let (stdout, stdout_writer) = output_pipe()?;
     let (stderr, stderr_writer) = output_pipe()?;
     let child = command
         .stdout(stdout_writer)
         .stderr(stderr_writer)
         .spawn()?;
-    Ok(Started {
-        pid: pid_of(child.id()),
-        stdout,
-        stderr,
-    })
+    Ok((pid_of(child.id()), stdout, stderr))
 }
 
 fn launch_exec(mut command: Command) -> io::Result<StartedExec> {

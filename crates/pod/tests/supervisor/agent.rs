@@ -23,9 +23,14 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_with(name, |_| {})
+    }
+
+    /// Starts a supervisor with a configuration that `change` has seen.
+    pub(crate) fn start_with(name: &str, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cgroup = cgroup_for(name);
-        let config = Config {
+        let mut config = Config {
             pod: format!("default/{name}"),
             uid: "uid".into(),
             run_directory: directory.path().join("run"),
@@ -36,6 +41,7 @@ impl Agent {
             sysctls: vec![("net.ipv4.ip_unprivileged_port_start".into(), "0".into())],
             ..Config::default()
         };
+        change(&mut config);
         let path = directory.path().join(CONFIG_FILE);
         fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
         let mut child = Command::new("/proc/self/exe")
@@ -84,6 +90,16 @@ impl Agent {
         self.directory.path().join("run")
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The pod's group in every hierarchy.
+    pub(crate) fn group(&self) -> PathBuf {
+        let name = self.cgroup.as_deref().and_then(kernel::cgroup::name_of);
+        name.expect("these tests need cgroup version 2, which may be beside version 1")
+    }
+
     pub(crate) fn log(&self, container: &str) -> PathBuf {
         self.directory.path().join(format!("{container}.log"))
     }
@@ -111,6 +127,20 @@ impl Agent {
                 return reply;
             }
         }
+    }
+
+    /// The texts of a container's log, without times and tags; parts of lines are joined.
+    pub(crate) fn texts(&self, container: &str) -> Vec<String> {
+        let log = fs::read_to_string(self.log(container)).unwrap();
+        let text: String = log
+            .lines()
+            .map(|line| match line.splitn(4, ' ').collect::<Vec<_>>()[..] {
+                [_, _, "P", part] => part.to_owned(),
+                [_, _, _, end] => format!("{end}\n"),
+                _ => panic!("{line:?} is no log line"),
+            })
+            .collect();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Starts a container and returns its first state.
@@ -180,16 +210,22 @@ impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(cgroup) = &self.cgroup {
-            let _ = fs::write(cgroup.join("cgroup.kill"), "1");
-            for _ in 0..100 {
-                let _ = fs::remove_dir(cgroup.join("supervisor"));
-                if fs::remove_dir(cgroup).is_ok() {
-                    break;
+        if self.cgroup.is_some() {
+            for group in kernel::cgroup::in_all_hierarchies(&self.group()) {
+                let cleaned = group.kill().and_then(|()| group.remove());
+                if !std::thread::panicking() {
+                    cleaned.unwrap();
                 }
-                std::thread::sleep(Duration::from_millis(10));
             }
         }
+    }
+}
+
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
