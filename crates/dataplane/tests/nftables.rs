@@ -225,6 +225,60 @@ fn one_endpoint_among_ten_thousand_services_costs_one_small_transaction() {
     });
 }
 
+/// What each kind of change costs beside so many other Services.
+fn costs(others: u16) -> Vec<(&'static str, Applied)> {
+    in_namespace(|mut dataplane| {
+        let mut planner = Planner::new(node());
+        for n in 0..others {
+            let [high, low] = n.to_be_bytes();
+            let mut state = service(1, 4).1;
+            state.cluster_ips = vec![IpAddr::from([10, 97, high, low])];
+            state.load_balancer_ips.clear();
+            state.ports[0].node_port = None;
+            planner.set_service(&ServiceName::new("default", &format!("o{n}")), Some(state));
+        }
+        dataplane.adopt(planner.table()).unwrap();
+        let (name, three) = service(1, 3);
+        let steps = [
+            ("a Service comes", Some(three.clone())),
+            ("nothing changes", Some(three.clone())),
+            ("an endpoint comes", Some(service(1, 4).1)),
+            ("an endpoint goes", Some(three.clone())),
+            (
+                "its policy changes",
+                Some(Service {
+                    external_policy: TrafficPolicy::Cluster,
+                    ..three.clone()
+                }),
+            ),
+            ("its endpoints go", Some(service(1, 0).1)),
+            ("they come back", Some(three)),
+            ("the Service goes", None),
+        ];
+        let cost = |(what, state)| {
+            let changes = planner.set_service(&name, state);
+            (what, dataplane.apply(&changes).unwrap())
+        };
+        steps.into_iter().map(cost).collect()
+    })
+}
+
+#[test]
+fn a_change_costs_what_it_changes_whatever_else_is_there() {
+    let (few, many) = (costs(10), costs(1000));
+    assert_eq!(few, many);
+    for (what, applied) in few {
+        match what {
+            "nothing changes" => assert_eq!(applied, Applied::default()),
+            _ => {
+                assert_eq!((applied.transactions, applied.texts), (1, 0), "{what}");
+                // Of each of six frontends: a verdict or two, and a slot per endpoint.
+                assert!(applied.operations <= 60, "{what}: {applied:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn cleaning_up_leaves_nothing() {
     in_namespace(|mut dataplane| {

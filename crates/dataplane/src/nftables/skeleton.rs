@@ -2,7 +2,8 @@
 //! later is a group of chains for a number of endpoints that was not seen before.
 //!
 //! In the templates `IP` stands for `ip` and `ip6`, `#` for 4 and 6, and `FRONTEND` for the
-//! address, protocol and port that the client dialled (`CLIENT`: see [`CLIENT4`]).
+//! address, protocol and port that the client dialled (`CLIENT`: see [`CLIENT4`]; `ONLY` keeps the
+//! other family out of a rule that does not name one by itself).
 //!
 //! The way of a new connection: `nat-prerouting` or `nat-output` → `services` → by the frontend's
 //! element straight into a chain of its group, such as `n3-masquerade` → `n3`, where one of three
@@ -249,10 +250,14 @@ fn both(template: &str) -> String {
     for line in template.lines().map(str::trim) {
         let line = line.replace("FRONTEND", "IP daddr . meta l4proto . th dport");
         if line.contains("IP ") || line.contains('#') {
-            for (ip, digit, client) in [("ip ", "4", CLIENT4), ("ip6 ", "6", CLIENT6)] {
+            for (ip, digit, client, only) in [
+                ("ip ", "4", CLIENT4, ""),
+                ("ip6 ", "6", CLIENT6, "meta nfproto ipv6 "),
+            ] {
                 let line = line
                     .replace("IP ", ip)
                     .replace('#', digit)
+                    .replace("ONLY ", only)
                     .replace("CLIENT", client);
                 writeln!(text, "\t\t{line}").expect("a string takes any text");
             }

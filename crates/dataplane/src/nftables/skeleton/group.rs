@@ -104,7 +104,7 @@ impl Group {
             // The element's time is renewed and the endpoint looked up by its number. If it may
             // not be chosen any more, no rule here ends the packet's way and it is drawn afresh.
             let renew =
-                format!("update @sticky-clients# {{ CLIENT timeout {seconds}s : meta mark }}");
+                format!("ONLY update @sticky-clients# {{ CLIENT timeout {seconds}s : meta mark }}");
             let go = format!(
                 "ct mark set 0
                  {mark}dnat IP to FRONTEND . (meta mark & 0xffffbfff) map @{maps}-targets#"
@@ -112,11 +112,11 @@ impl Group {
             let draw = format!(
                 "ct mark set FRONTEND map @sticky-ports#
                  {HASH_CLIENT6}
-                 meta mark set CLIENT map @sticky-clients# jump {known}
+                 ONLY meta mark set CLIENT map @sticky-clients# jump {known}
                  ct mark set FRONTEND map @sticky-ports#
                  {HASH_CLIENT6}
                  meta mark set FRONTEND . numgen random mod {} map @{maps}-slots#
-                 delete @sticky-clients# {{ CLIENT : meta mark }}
+                 ONLY delete @sticky-clients# {{ CLIENT : meta mark }}
                  {renew}
                  {go}",
                 self.count

@@ -32,6 +32,22 @@ fn a_group_reads_like_this() {
 }
 
 #[test]
+fn no_rule_about_clients_of_one_family_is_met_by_the_other() {
+    let chains = Group::new(3, Some(600)).chains();
+    let rules = chains
+        .lines()
+        .filter(|line| line.contains("@sticky-clients"));
+    let (v4, v6): (Vec<&str>, Vec<&str>) =
+        rules.partition(|line| line.contains("@sticky-clients4"));
+    assert_eq!((v4.len(), v6.len()), (12, 12), "{chains}");
+    assert!(v4.iter().all(|line| line.contains("ip saddr")), "{v4:#?}");
+    assert!(
+        v6.iter().all(|line| line.contains("nfproto ipv6")),
+        "{v6:#?}"
+    );
+}
+
+#[test]
 fn no_chain_belongs_to_a_service() {
     let count = table().matches("\tchain ").count();
     assert_eq!(count, 1 + 1 + 3 + READY_MADE * 5);
