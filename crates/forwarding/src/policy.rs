@@ -44,12 +44,14 @@ impl EndpointSets {
     }
 }
 
-/// The number of a Service's ready endpoint addresses on this node: what its health-check node
-/// port reports. Terminating endpoints do not count, which is what drains the load balancer.
-pub fn local_ready(service: &Service, node: &Node) -> usize {
+/// The number of a Service's ready endpoint addresses of one family on this node: what its
+/// health-check node port reports to who asks in that family. Terminating endpoints do not count,
+/// which is what drains the load balancer.
+pub fn local_ready(service: &Service, node: &Node, family: Family) -> usize {
     let endpoints = service.ports.iter().flat_map(|port| &port.endpoints);
     let ready = endpoints.filter(|endpoint| endpoint.ready && endpoint.is_on(node));
     ready
+        .filter(|endpoint| Family::of(endpoint.address) == family)
         .map(|endpoint| endpoint.address)
         .collect::<BTreeSet<_>>()
         .len()

@@ -42,8 +42,11 @@ pub(crate) struct Caches {
     /// Which Service each slice (namespace, name) was last seen with.
     homes: HashMap<(String, String), ServiceName>,
     service_cidrs: BTreeMap<String, Vec<IpNet>>,
-    /// The Node that this is.
+    /// The Node that this is, as last seen.
     pub(crate) node: Option<objects::Node>,
+    /// Whether it is there now. One that was deleted still says where node ports are open: packets
+    /// are not the API's to stop.
+    pub(crate) node_is_there: bool,
     relisted: Relisted,
     dirty: Dirty,
 }
@@ -215,11 +218,12 @@ impl Caches {
             Heard::Is(object) => {
                 self.relisted.node = self.relisted.node.map(|_| true);
                 self.node = Some(*object);
+                self.node_is_there = true;
             }
-            Heard::Gone(_) => self.node = None,
+            Heard::Gone(_) => self.node_is_there = false,
             Heard::ListEnds => {
                 if self.relisted.node.take() == Some(false) {
-                    self.node = None;
+                    self.node_is_there = false;
                 }
                 self.relisted.done.insert("nodes");
             }

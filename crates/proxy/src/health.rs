@@ -30,8 +30,12 @@ struct State {
     waiting_since: Option<Instant>,
     eligible: bool,
     /// Local ready endpoints, by health-check node port.
-    services: HashMap<u16, (ServiceName, usize)>,
+    services: HashMap<u16, (ServiceName, LocalEndpoints)>,
 }
+
+/// How many ready endpoints of a Service are on this node, IPv4 and IPv6: each family is told its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LocalEndpoints(pub(crate) [usize; 2]);
 
 impl Health {
     /// A change was heard.
@@ -52,7 +56,7 @@ impl Health {
     }
 
     /// What the health-check node ports say.
-    pub(crate) fn set_services(&self, services: HashMap<u16, (ServiceName, usize)>) {
+    pub(crate) fn set_services(&self, services: HashMap<u16, (ServiceName, LocalEndpoints)>) {
         self.lock().services = services;
     }
 

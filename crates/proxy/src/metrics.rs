@@ -1,6 +1,8 @@
 //! Figures for Prometheus, by kube-proxy's names where we have the same thing to say.
 
+use crate::caches::Dirty;
 use crate::http::{self, Answer};
+use crate::runner::NoLocal;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +21,11 @@ struct Code {
     code: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Policy {
+    traffic_policy: &'static str,
+}
+
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -27,10 +34,11 @@ pub(crate) struct Metrics {
     partial_sync: Histogram,
     last_sync: Moment,
     last_queued: Moment,
-    /// Changes of EndpointSlices that were heard.
-    pub(crate) endpoint_changes: Counter,
-    /// Changes of Services that were heard.
-    pub(crate) service_changes: Counter,
+    endpoint_changes: Counter,
+    service_changes: Counter,
+    endpoint_changes_pending: Gauge,
+    service_changes_pending: Gauge,
+    no_local: Family<Policy, Gauge>,
     /// Syncs that failed.
     pub(crate) failures: Counter,
     /// Elements of maps that were written or deleted.
@@ -57,6 +65,9 @@ impl Metrics {
             last_queued: Moment::default(),
             endpoint_changes: Counter::default(),
             service_changes: Counter::default(),
+            endpoint_changes_pending: Gauge::default(),
+            service_changes_pending: Gauge::default(),
+            no_local: Family::default(),
             failures: Counter::default(),
             operations: Counter::default(),
             network_programming: slow,
@@ -118,6 +129,17 @@ impl Metrics {
             "Changes of Services heard",
             self.service_changes.clone(),
         );
+        let name = "sync_proxy_rules_endpoint_changes_pending";
+        let help = "Changes of EndpointSlices that are not in the kernel yet";
+        r.register(name, help, self.endpoint_changes_pending.clone());
+        let name = "sync_proxy_rules_service_changes_pending";
+        let help = "Changes of Services that are not in the kernel yet";
+        r.register(name, help, self.service_changes_pending.clone());
+        // A gauge by nature, but kube-proxy has it end in _total.
+        let name = "sync_proxy_rules_no_local_endpoints_total";
+        let help =
+            "Ports whose traffic policy is Local and that have endpoints on other nodes only";
+        r.register(name, help, self.no_local.clone());
         let name = "network_programming_duration_seconds";
         let help = "From a change of pods to the kernel, by the slices' annotation";
         r.register(name, help, self.network_programming.clone());
@@ -135,6 +157,32 @@ impl Metrics {
         );
         r.register("proxy_healthz", "Answers to /healthz", self.healthz.clone());
         r.register("proxy_livez", "Answers to /livez", self.livez.clone());
+    }
+
+    /// Changes were heard.
+    pub(crate) fn heard(&self, dirty: &Dirty) {
+        self.service_changes.inc_by(dirty.service_changes);
+        self.endpoint_changes.inc_by(dirty.endpoint_changes);
+        let pending = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.service_changes_pending
+            .inc_by(pending(dirty.service_changes));
+        self.endpoint_changes_pending
+            .inc_by(pending(dirty.endpoint_changes));
+    }
+
+    /// Everything that was heard is in the kernel.
+    pub(crate) fn done(&self) {
+        self.service_changes_pending.set(0);
+        self.endpoint_changes_pending.set(0);
+    }
+
+    /// So many ports have no local endpoint.
+    pub(crate) fn no_local_endpoints(&self, count: NoLocal) {
+        for (traffic_policy, count) in [("internal", count.internal), ("external", count.external)]
+        {
+            let gauge = self.no_local.get_or_create(&Policy { traffic_policy });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// A sync was asked for.

@@ -11,14 +11,17 @@ use crate::metrics::{self, Metrics};
 use crate::node::{self, NodeConfig};
 use crate::watch::{Watches, watches};
 use dataplane::{Applied, Dataplane, Nftables};
-use forwarding::{Change, Planner, ServiceName};
-use std::collections::{BTreeMap, HashMap};
+use forwarding::{Change, Planner};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinSet, spawn_blocking};
 
 mod settings;
+mod tallies;
+
+pub(crate) use tallies::NoLocal;
+use tallies::Tallies;
 
 /// A burst is gathered for so long after a sync; a change after a quiet time goes at once.
 const GATHER: Duration = Duration::from_millis(10);
@@ -105,7 +108,7 @@ struct Runner {
     /// Away while a blocking thread works with it.
     dataplane: Option<Box<dyn Dataplane>>,
     local_addresses: Vec<IpAddr>,
-    health_ports: BTreeMap<ServiceName, u16>,
+    tallies: Tallies,
     service_ports: ServicePorts,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -131,7 +134,7 @@ impl Runner {
             planner: Planner::default(),
             dataplane: Some(Box::new(Nftables::open()?)),
             local_addresses: Vec::new(),
-            health_ports: BTreeMap::new(),
+            tallies: Tallies::default(),
             service_ports: ServicePorts::new(Arc::clone(&health)),
             metrics,
             health,
@@ -198,27 +201,26 @@ impl Runner {
     /// Computes what follows from everything heard since the last time.
     fn take_in(&mut self) {
         let dirty = self.caches.take_dirty();
-        self.metrics.service_changes.inc_by(dirty.service_changes);
-        self.metrics.endpoint_changes.inc_by(dirty.endpoint_changes);
+        self.metrics.heard(&dirty);
         if dirty.node || self.pending.dirty.node {
             self.pending.dirty.node = false;
             let object = self.caches.node.as_ref();
-            self.health.set_eligible(node::is_eligible(object));
+            let there = object.filter(|_| self.caches.node_is_there);
+            self.health.set_eligible(node::is_eligible(there));
             let service_cidrs = self.caches.service_cidrs();
             let node = self
                 .node_config
                 .node(object, &self.local_addresses, service_cidrs);
             self.pending.changes.extend(self.planner.set_node(node));
+            self.tallies.count_again(&self.planner);
         }
         for name in &dirty.services {
             let service = self.caches.joined(name);
             self.pending
                 .changes
                 .extend(self.planner.set_service(name, service));
-            match self.caches.health_check_port(name) {
-                Some(port) => self.health_ports.insert(name.clone(), port),
-                None => self.health_ports.remove(name),
-            };
+            let port = self.caches.health_check_port(name);
+            self.tallies.count(name, port, &self.planner);
         }
         self.pending.dirty.services.extend(dirty.services);
         self.pending.dirty.triggers.extend(dirty.triggers);
@@ -241,6 +243,7 @@ impl Runner {
             self.full = false;
         }
         self.health.done();
+        self.metrics.done();
         self.tell_health_checks();
         let done = std::mem::take(&mut self.pending);
         self.clean_connections(&done.dirty);
@@ -288,18 +291,13 @@ impl Runner {
     }
 
     fn tell_health_checks(&mut self) {
-        let node = self.planner.node();
-        let local = |name: &ServiceName| {
-            self.planner
-                .service(name)
-                .map_or(0, |service| forwarding::local_ready(service, node))
-        };
-        let services: HashMap<u16, (ServiceName, usize)> = self
-            .health_ports
-            .iter()
-            .map(|(name, port)| (*port, (name.clone(), local(name))))
-            .collect();
-        self.service_ports.set(&node.node_port_addresses, services);
+        self.metrics.no_local_endpoints(self.tallies.no_local());
+        if let Some(services) = self.tallies.changed_health_checks() {
+            let addresses = &self.planner.node().node_port_addresses;
+            if !self.service_ports.set(addresses, services) {
+                self.tallies.tell_health_checks_again();
+            }
+        }
     }
 
     /// In a task of its own: it lists connections, and the next change should not wait for that.

@@ -2,6 +2,7 @@
 //! of the node's addresses for node ports.
 
 use super::*;
+use std::collections::HashSet;
 
 /// The listeners that are open.
 pub(crate) struct ServicePorts {
@@ -17,13 +18,14 @@ impl ServicePorts {
         }
     }
 
-    /// Opens and closes listeners so that exactly these are open, as far as they can be.
+    /// Opens and closes listeners so that exactly these are open, as far as they can be. Says
+    /// whether all are.
     pub(crate) fn set(
         &mut self,
         addresses: &[IpAddr],
-        services: HashMap<u16, (ServiceName, usize)>,
-    ) {
-        let wanted: Vec<SocketAddr> = services
+        services: HashMap<u16, (ServiceName, LocalEndpoints)>,
+    ) -> bool {
+        let wanted: HashSet<SocketAddr> = services
             .keys()
             .flat_map(|port| {
                 addresses
@@ -38,12 +40,13 @@ impl ServicePorts {
             }
             stays
         });
-        for socket in wanted {
-            if !self.open.contains_key(&socket) {
-                self.open(socket, &services[&socket.port()].0);
+        for socket in &wanted {
+            if !self.open.contains_key(socket) {
+                self.open(*socket, &services[&socket.port()].0);
             }
         }
         self.health.set_services(services);
+        self.open.len() == wanted.len()
     }
 
     fn open(&mut self, socket: SocketAddr, service: &ServiceName) {
@@ -55,9 +58,7 @@ impl ServicePorts {
             }
         };
         let health = Arc::clone(&self.health);
-        let task = tokio::spawn(http::serve(listener, move |_| {
-            answer(&health, socket.port())
-        }));
+        let task = tokio::spawn(http::serve(listener, move |_| answer(&health, socket)));
         self.open.insert(socket, task.abort_handle());
     }
 }
@@ -69,26 +70,26 @@ impl Drop for ServicePorts {
 }
 
 /// Any path and any method; the body is kube-proxy's, to the tab.
-fn answer(health: &Health, port: u16) -> Answer {
+fn answer(health: &Health, asked: SocketAddr) -> Answer {
     let state = health.lock();
-    let Some((service, local)) = state.services.get(&port) else {
+    let Some((service, local)) = state.services.get(&asked.port()) else {
         return http::answer(
             503,
             "text/plain",
             "no Service has this health-check node port\n",
         );
     };
+    let local = local.0[usize::from(asked.is_ipv6())];
     let healthy = state.is_healthy();
     let body = format!(
         "{{\n\t\"service\": {{\n\t\t\"namespace\": \"{}\",\n\t\t\"name\": \"{}\"\n\t}},\n\t\"localEndpoints\": {local},\n\t\"serviceProxyHealthy\": {healthy}\n}}",
         service.namespace, service.name
     );
-    let status = if *local > 0 && healthy { 200 } else { 503 };
+    let status = if local > 0 && healthy { 200 } else { 503 };
     let mut answer = http::answer(status, "application/json", body);
-    let weight = (*local).into();
     answer
         .headers_mut()
-        .insert("x-load-balancing-endpoint-weight", weight);
+        .insert("x-load-balancing-endpoint-weight", local.into());
     answer
 }
 
@@ -102,14 +103,20 @@ mod tests {
         let health = Health::default();
         health.done();
         let name = ServiceName::new("ns", "svc");
-        health.set_services(HashMap::from([(32000, (name.clone(), 2))]));
-        let good = answer(&health, 32000);
+        let asked: SocketAddr = "192.0.2.1:32000".parse().unwrap();
+        let count = |name: &ServiceName, count| {
+            HashMap::from([(32000, (name.clone(), LocalEndpoints([count, 0])))])
+        };
+        health.set_services(count(&name, 2));
+        let good = answer(&health, asked);
         assert_eq!(good.status(), 200);
         assert_eq!(good.headers()["x-load-balancing-endpoint-weight"], "2");
         let body = good.into_body().collect().await.unwrap().to_bytes();
         let expected = "{\n\t\"service\": {\n\t\t\"namespace\": \"ns\",\n\t\t\"name\": \"svc\"\n\t},\n\t\"localEndpoints\": 2,\n\t\"serviceProxyHealthy\": true\n}";
         assert_eq!(body, expected);
-        health.set_services(HashMap::from([(32000, (name, 0))]));
-        assert_eq!(answer(&health, 32000).status(), 503);
+        let other_family = "[2001:db8::1]:32000".parse().unwrap();
+        assert_eq!(answer(&health, other_family).status(), 503);
+        health.set_services(count(&name, 0));
+        assert_eq!(answer(&health, asked).status(), 503);
     }
 }
