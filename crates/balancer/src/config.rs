@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use kube::Client;
 
 /// The balancer's settings.
@@ -14,6 +15,8 @@ pub struct Config {
     /// The balancer's own addresses on that link, at most one per family: what nodes see as the client
     /// of a translated connection. They stay when everything else goes.
     pub addresses: Vec<IpAddr>,
+    /// Only addresses of these ranges are served; all, when there are none.
+    pub pools: Vec<IpNet>,
     /// Between two checks of a node.
     pub check_interval: Duration,
     /// Called once, after the first round of rules is in the kernel.
@@ -27,6 +30,7 @@ impl Config {
             client,
             interface: interface.into(),
             addresses,
+            pools: Vec::new(),
             check_interval: Duration::from_millis(250),
             ready: Box::new(|| ()),
         }

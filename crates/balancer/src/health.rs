@@ -2,6 +2,7 @@
 //! success.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -14,21 +15,28 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::model::{Check, Model};
 use crate::plan::Health;
 
+mod standing;
+
+pub(crate) use standing::Standing;
+use standing::{Finding, Series};
+
 const PROXY_PORT: u16 = 10256;
-const FAILURES: u32 = 2;
+/// How long an answer may take. With the interval, it keeps the time in which a node that has died is
+/// noticed under a second.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Whom to check, and how.
 type Target = (String, Check);
 
-/// A node's verdict changed.
-pub(crate) type Verdict = (Target, bool);
+/// What the checks say about a node has changed.
+pub(crate) type Verdict = (Target, Standing);
 
 /// Checks that run, and what they found.
 pub(crate) struct Checks {
     interval: Duration,
     running: BTreeMap<Target, (SocketAddr, JoinHandle<()>)>,
     verdicts: mpsc::Sender<Verdict>,
-    passed: BTreeSet<Target>,
+    standings: BTreeMap<Target, Standing>,
 }
 
 impl Checks {
@@ -40,7 +48,7 @@ impl Checks {
                 interval,
                 running: BTreeMap::new(),
                 verdicts,
-                passed: BTreeSet::new(),
+                standings: BTreeMap::new(),
             },
             receiver,
         )
@@ -54,7 +62,7 @@ impl Checks {
             let keep = wanted.get(target) == Some(address);
             if !keep {
                 task.abort();
-                self.passed.remove(target);
+                self.standings.remove(target);
             }
             keep
         });
@@ -68,21 +76,35 @@ impl Checks {
         }
     }
 
-    /// Takes a verdict in. Says whether it changed anything.
-    pub(crate) fn note(&mut self, (target, passed): Verdict) -> bool {
-        match passed {
-            // A verdict may come from a check that has just ended.
-            true if self.running.contains_key(&target) => self.passed.insert(target),
-            true => false,
-            false => self.passed.remove(&target),
-        }
+    /// Whether every check has found something. A balancer that starts waits for that, for until then it
+    /// would send nobody to nodes of which it does not know that they are well.
+    pub(crate) fn are_settled(&self) -> bool {
+        self.running
+            .keys()
+            .all(|target| self.standings.contains_key(target))
     }
 
-    /// The nodes that pass each check.
+    /// Takes a verdict in. Says whether it changed anything.
+    pub(crate) fn note(&mut self, (target, standing): Verdict) -> bool {
+        // A verdict may come from a check that has just ended.
+        let known = self.running.contains_key(&target);
+        known && self.standings.insert(target, standing) != Some(standing)
+    }
+
+    /// The nodes by what the checks say about them.
     pub(crate) fn health(&self) -> Health {
-        let mut health = Health::new();
-        for (node, check) in &self.passed {
-            health.entry(*check).or_default().insert(node.clone());
+        let mut health = Health::default();
+        for ((node, check), standing) in &self.standings {
+            let dead = *check == Check::Proxy && *standing == Standing::Dead;
+            if *standing == Standing::Passing {
+                health
+                    .passed
+                    .entry(*check)
+                    .or_default()
+                    .insert(node.clone());
+            } else if dead {
+                health.dead.insert(node.clone());
+            }
         }
         health
     }
@@ -135,28 +157,41 @@ async fn check_for_ever(
 ) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut failures, mut last) = (0, None);
+    let mut series = Series::default();
     loop {
         ticks.tick().await;
-        let passed = matches!(timeout(every, says_200(address)).await, Ok(Ok(true)));
-        failures = if passed { 0 } else { failures + 1 };
-        let verdict = if passed {
-            Some(true)
-        } else {
-            (failures >= FAILURES).then_some(false)
-        };
-        if verdict.is_some() && verdict != last {
-            last = verdict;
-            tracing::info!(node = target.0, check = ?target.1, passed, "node health changed");
-            if verdicts.send((target.clone(), passed)).await.is_err() {
+        let finding = find(address).await;
+        if let Some(standing) = series.add(finding) {
+            tracing::info!(node = target.0, check = ?target.1, ?standing, "node health changed");
+            if verdicts.send((target.clone(), standing)).await.is_err() {
                 return;
             }
         }
     }
 }
 
+async fn find(address: SocketAddr) -> Finding {
+    match timeout(PATIENCE, says_200(address)).await {
+        Ok(Ok(true)) => Finding::Good,
+        Ok(Ok(false)) => Finding::Bad,
+        // Somebody's kernel said so: the node lives, only nobody listens there.
+        Ok(Err(error)) if answered(&error) => Finding::Bad,
+        Ok(Err(_)) | Err(_) => Finding::Silence,
+    }
+}
+
+fn answered(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::BrokenPipe
+    )
+}
+
 /// One GET; only the status line counts.
-async fn says_200(address: SocketAddr) -> std::io::Result<bool> {
+async fn says_200(address: SocketAddr) -> io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /healthz HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -186,6 +221,7 @@ mod tests {
         let node = Node {
             name: "a".into(),
             addresses: vec![address.ip()],
+            leaving: false,
         };
         let mut model = Model {
             frontends: Vec::new(),
@@ -196,6 +232,7 @@ mod tests {
         assert_eq!(checks.running.len(), 1, "only the proxy is asked yet");
         model.frontends.push(frontend(check));
         checks.follow(&model);
+        assert!(!checks.are_settled());
         let mut next = async || loop {
             let verdict = verdicts.recv().await.expect("a verdict");
             // Nobody answers on the proxy's own port here; that verdict is of no interest.
@@ -204,10 +241,12 @@ mod tests {
             }
         };
         assert!(checks.note(next().await));
-        assert!(checks.health()[&check].contains("a"));
+        assert!(checks.health().passed[&check].contains("a"));
         server.abort();
-        assert!(checks.note(next().await));
-        assert!(!checks.health().contains_key(&check));
+        let verdict = next().await;
+        assert_eq!(verdict.1, Standing::Failing, "its kernel still answers");
+        assert!(checks.note(verdict));
+        assert_eq!(checks.health(), Health::default());
     }
 
     fn frontend(check: Check) -> crate::model::Frontend {

@@ -6,6 +6,7 @@
 //! gets is decided by a Maglev ring, so that losing one node moves only that node's connections.
 
 mod config;
+mod forget;
 mod health;
 pub mod model;
 pub mod objects;

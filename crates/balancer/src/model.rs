@@ -66,6 +66,8 @@ pub struct Node {
     pub name: String,
     /// Its InternalIPs.
     pub addresses: Vec<IpAddr>,
+    /// It is about to go, or excluded by its label: no new connections, but it keeps those it has.
+    pub leaving: bool,
 }
 
 /// Everything the balancer knows from the API.

@@ -10,12 +10,14 @@ use crate::model::{Check, Frontend, Model, Node, Protocol, Way};
 const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 const LEAVING: &str = "ToBeDeletedByClusterAutoscaler";
 
-/// The model of these objects.
+/// The model of these objects. With pools, addresses outside them are another balancer's.
 pub fn model<'a>(
     services: impl Iterator<Item = &'a Service>,
     nodes: impl Iterator<Item = &'a NodeObject>,
+    pools: &[IpNet],
 ) -> Model {
     let mut frontends: Vec<Frontend> = services.flat_map(frontends).collect();
+    frontends.retain(|f| pools.is_empty() || pools.iter().any(|pool| pool.contains(&f.address)));
     frontends.sort_by_key(|f| (f.address, f.port, f.protocol, f.service.clone()));
     // Two Services never hold one address and port; should it happen, the first keeps it.
     frontends.dedup_by_key(|f| (f.address, f.port, f.protocol));
@@ -128,8 +130,8 @@ fn check(spec: &ServiceSpec) -> Check {
     }
 }
 
-/// A node, unless it is on its way out or excluded by its label. Readiness does not count: the checks say
-/// whether it takes connections (`cloud-provider/controllers/service`, `nodeExists` predicates).
+/// A node. Readiness does not count: the checks say whether it takes connections
+/// (`cloud-provider/controllers/service`, `nodeExists` predicates).
 fn node(object: &NodeObject) -> Option<Node> {
     let meta = &object.metadata;
     let label = meta.labels.as_ref().and_then(|labels| labels.get(EXCLUDED));
@@ -144,9 +146,7 @@ fn node(object: &NodeObject) -> Option<Node> {
         .as_ref()
         .and_then(|spec| spec.taints.as_deref())
         .unwrap_or_default();
-    if meta.deletion_timestamp.is_some() || excluded || taints.iter().any(|t| t.key == LEAVING) {
-        return None;
-    }
+    let leaving = meta.deletion_timestamp.is_some() || taints.iter().any(|t| t.key == LEAVING);
     let addresses = object
         .status
         .as_ref()
@@ -159,6 +159,7 @@ fn node(object: &NodeObject) -> Option<Node> {
     (!addresses.is_empty()).then(|| Node {
         name: meta.name.clone().unwrap_or_default(),
         addresses,
+        leaving: leaving || excluded,
     })
 }
 
@@ -177,7 +178,7 @@ mod tests {
 
     fn one(spec: &Value) -> Option<Frontend> {
         let service = service(spec);
-        model([&service].into_iter(), std::iter::empty())
+        model([&service].into_iter(), std::iter::empty(), &[])
             .frontends
             .pop()
     }
@@ -238,27 +239,33 @@ mod tests {
     }
 
     #[test]
-    fn excluded_and_leaving_nodes_take_no_part() {
-        let node = |metadata: Value, spec: Value| -> Vec<Node> {
+    fn excluded_and_leaving_nodes_take_no_new_connections() {
+        let leaving = |metadata: Value, spec: Value| -> bool {
             let status = json!({"addresses": [{"type": "InternalIP", "address": "198.18.0.11"}]});
             let object = json!({"metadata": metadata, "spec": spec, "status": status});
             let object: NodeObject = serde_json::from_value(object).expect("a Node");
-            model(std::iter::empty(), [&object].into_iter()).nodes
+            let nodes = model(std::iter::empty(), [&object].into_iter(), &[]).nodes;
+            nodes[0].leaving
         };
-        assert_eq!(node(json!({"name": "a"}), json!({})).len(), 1);
-        assert_eq!(
-            node(
-                json!({"name": "a", "labels": {EXCLUDED: "false"}}),
-                json!({})
-            )
-            .len(),
-            1
-        );
-        assert_eq!(
-            node(json!({"name": "a", "labels": {EXCLUDED: ""}}), json!({})).len(),
-            0
-        );
+        assert!(!leaving(json!({"name": "a"}), json!({})));
+        for (value, excluded) in [("false", false), ("0", false), ("", true), ("true", true)] {
+            let metadata = json!({"name": "a", "labels": {EXCLUDED: value}});
+            assert_eq!(leaving(metadata, json!({})), excluded, "{value:?}");
+        }
         let taint = json!({"taints": [{"key": LEAVING, "effect": "NoSchedule"}]});
-        assert_eq!(node(json!({"name": "a"}), taint).len(), 0);
+        assert!(leaving(json!({"name": "a"}), taint));
+    }
+
+    #[test]
+    fn addresses_outside_the_pools_are_somebody_elses() {
+        let ports = json!([{"port": 80, "nodePort": 30080}]);
+        let service = service(&json!({"type": "LoadBalancer", "ports": ports}));
+        let held = |pool: &str| {
+            let pools = [pool.parse().expect("a range")];
+            model([&service].into_iter(), std::iter::empty(), &pools)
+                .frontends
+                .len()
+        };
+        assert_eq!((held("198.18.1.0/24"), held("198.18.2.0/24")), (1, 0));
     }
 }

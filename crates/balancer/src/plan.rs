@@ -7,8 +7,18 @@ use forwarding::{Maglev, Member, RING_SIZE};
 
 use crate::model::{Check, Frontend, Model, Node, Protocol, Way};
 
-/// The nodes that passed each check at its last round.
-pub type Health = BTreeMap<Check, BTreeSet<String>>;
+/// What the checks say about the nodes, by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Those that pass each check.
+    pub passed: BTreeMap<Check, BTreeSet<String>>,
+    /// Those that have not even refused for long.
+    pub dead: BTreeSet<String>,
+}
+
+/// Slots of a ring of few nodes: there may be one for every Service with `externalTrafficPolicy: Local`.
+/// A hundred per node keep the shares within some percent.
+const FEW: (usize, usize) = (10, 1021);
 
 /// The name of a node in the kernel: a packet mark.
 pub type Mark = u32;
@@ -20,7 +30,7 @@ pub struct Desired {
     pub addresses: BTreeSet<IpAddr>,
     /// Every node's mark and addresses.
     pub nodes: BTreeMap<Mark, Vec<IpAddr>>,
-    /// The nodes that live: connections that were handed to them stay.
+    /// The nodes that are not dead: connections that were handed to them stay, whatever the checks say.
     pub live: BTreeSet<Mark>,
     /// What is translated.
     pub translated: Spread,
@@ -42,6 +52,8 @@ pub struct Spread {
 pub struct Ring {
     /// One mark per slot; empty where no node is left.
     pub slots: Vec<Mark>,
+    /// How many slots there are, also of an empty one.
+    pub size: usize,
     /// What is hashed.
     pub key: RingKey,
     /// Whether the packets are IPv4.
@@ -95,11 +107,11 @@ pub fn plan(model: &Model, health: &Health) -> Desired {
     desired
 }
 
-/// Nodes that pass any check; all, if every check fails (see [`members`]).
+/// Nodes that are not dead; all, if every one is (see [`members`]).
 fn live<'a>(nodes: &'a [Node], health: &Health) -> Vec<&'a str> {
     let all: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-    let passes = |name: &&str| health.values().any(|passed| passed.contains(*name));
-    let living: Vec<&str> = all.iter().copied().filter(|name| passes(name)).collect();
+    let lives = |name: &&str| !health.dead.contains(*name);
+    let living: Vec<&str> = all.iter().copied().filter(lives).collect();
     if living.is_empty() { all } else { living }
 }
 
@@ -114,10 +126,11 @@ fn members<'a>(nodes: &'a [Node], frontend: &Frontend, health: &Health) -> Vec<&
     };
     let all: Vec<&str> = nodes
         .iter()
+        .filter(|node| !node.leaving)
         .filter(family)
         .map(|node| node.name.as_str())
         .collect();
-    let passed = health.get(&frontend.check);
+    let passed = health.passed.get(&frontend.check);
     let healthy: Vec<&str> = all
         .iter()
         .copied()
@@ -142,7 +155,7 @@ fn ring_name(members: &[&str], frontend: &Frontend) -> String {
     };
     match frontend.check {
         Check::Proxy => format!("ring{family}-{key}-healthy"),
-        Check::Port(_) => format!("ring{family}-{key}-{:08x}", fnv(&members.join(" "))),
+        Check::Port(_) => format!("ring{family}-{key}-{:016x}", fnv64(&members.join(" "))),
     }
 }
 
@@ -156,13 +169,23 @@ fn ring_key(frontend: &Frontend) -> RingKey {
 
 fn ring(members: &[&str], marks: &BTreeMap<&str, Mark>, frontend: &Frontend) -> Ring {
     let list: Vec<Member<'_>> = members.iter().map(|name| Member::new(name)).collect();
-    let maglev = Maglev::new(&list, RING_SIZE);
+    let size = ring_size(members, frontend);
+    let maglev = Maglev::new(&list, size);
     let mark = |slot: &u32| marks[members[*slot as usize]];
     let slots = maglev.slots().iter().map(mark).collect();
     Ring {
         slots,
+        size,
         key: ring_key(frontend),
         ipv4: frontend.address.is_ipv4(),
+    }
+}
+
+/// The ring of all healthy nodes keeps its size, for another one would send everybody elsewhere.
+fn ring_size(members: &[&str], frontend: &Frontend) -> usize {
+    match frontend.check {
+        Check::Port(_) if members.len() <= FEW.0 => FEW.1,
+        _ => RING_SIZE,
     }
 }
 
@@ -180,6 +203,13 @@ fn marks(nodes: &[Node]) -> BTreeMap<&str, Mark> {
     marks
 }
 
+/// FNV-1a, 64 bits, for names that must not meet.
+fn fnv64(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
 /// FNV-1a, 32 bits: short names for kernel objects, the same in every process.
 fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| {
@@ -195,6 +225,7 @@ mod tests {
         let node = |n: u8| Node {
             name: format!("node-{n}"),
             addresses: vec![IpAddr::from([198, 18, 0, 10 + n])],
+            leaving: false,
         };
         let frontend = Frontend {
             service: "n/web".into(),
@@ -213,7 +244,11 @@ mod tests {
     }
 
     fn healthy(check: Check, names: &[&str]) -> Health {
-        [(check, names.iter().map(|n| (*n).to_owned()).collect())].into()
+        let passed = names.iter().map(|n| (*n).to_owned()).collect();
+        Health {
+            passed: [(check, passed)].into(),
+            ..Health::default()
+        }
     }
 
     fn shares(desired: &Desired) -> BTreeMap<Mark, usize> {
@@ -259,8 +294,11 @@ mod tests {
 
     #[test]
     fn when_every_proxy_seems_dead_all_nodes_take_part_but_not_with_local_policy() {
-        assert_eq!(shares(&plan(&model(Check::Proxy), &Health::new())).len(), 3);
-        let local = plan(&model(Check::Port(31000)), &Health::new());
+        assert_eq!(
+            shares(&plan(&model(Check::Proxy), &Health::default())).len(),
+            3
+        );
+        let local = plan(&model(Check::Port(31000)), &Health::default());
         assert!(
             local
                 .translated
@@ -269,6 +307,27 @@ mod tests {
                 .all(|ring| ring.slots.is_empty()),
             "no pod, no node"
         );
+    }
+
+    #[test]
+    fn a_leaving_node_keeps_its_connections_and_gets_no_new_ones() {
+        let mut model = model(Check::Proxy);
+        model.nodes[1].leaving = true;
+        let all = ["node-1", "node-2", "node-3"];
+        let desired = plan(&model, &healthy(Check::Proxy, &all));
+        let mark = marks(&model.nodes)["node-2"];
+        assert!(!shares(&desired).contains_key(&mark));
+        assert!(desired.live.contains(&mark) && desired.nodes.contains_key(&mark));
+    }
+
+    #[test]
+    fn a_failing_node_keeps_its_connections_until_it_is_dead() {
+        let model = model(Check::Proxy);
+        let mut health = healthy(Check::Proxy, &["node-1", "node-3"]);
+        let mark = marks(&model.nodes)["node-2"];
+        assert!(plan(&model, &health).live.contains(&mark));
+        health.dead.insert("node-2".into());
+        assert!(!plan(&model, &health).live.contains(&mark));
     }
 
     #[test]

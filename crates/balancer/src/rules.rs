@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use kernel::nft::{Data, Element};
 
 use crate::model::Frontend;
-use crate::plan::{Desired, Ring, RingKey};
+use crate::plan::{Desired, Mark, Ring, RingKey};
 
 /// The name of both tables.
 pub(crate) const TABLE: &str = "fairway";
@@ -38,7 +38,7 @@ pub(crate) struct Rules {
     pub(crate) add_ring: fn(&str, &Ring) -> String,
     /// The text that removes a ring nobody uses.
     pub(crate) delete_ring: fn(&str) -> String,
-    /// What each map or set should hold, rings included.
+    /// What each of those maps and sets should hold.
     pub(crate) contents: fn(&Desired) -> Contents,
 }
 
@@ -90,16 +90,28 @@ fn put_nodes(contents: &mut Contents, desired: &Desired) {
     }
 }
 
-/// The slots of the rings.
-fn put_rings(contents: &mut Contents, rings: &BTreeMap<String, Ring>) {
-    for (name, ring) in rings {
-        let slots = (0_u32..).zip(&ring.slots).map(|(slot, mark)| {
-            (
-                plain(slot.to_ne_bytes().to_vec()),
-                Data::Value(mark.to_ne_bytes().to_vec()),
-            )
-        });
-        contents.insert(name.clone(), slots.collect());
+/// The text that makes sure that a ring's map and chains are there and empty: a predecessor may have died
+/// before it took them away.
+fn emptied(family: &str, name: &str, map: &str, chains: &[String]) -> String {
+    let declared = chains
+        .iter()
+        .map(|chain| format!("  chain {chain} {{ }}\n"));
+    let flushed = chains
+        .iter()
+        .map(|chain| format!("flush chain {family} {TABLE} {chain}\n"));
+    format!(
+        "table {family} {TABLE} {{\n  map {name} {{ {map} }}\n{}}}\n{}flush map {family} {TABLE} {name}\n",
+        declared.collect::<String>(),
+        flushed.collect::<String>(),
+    )
+}
+
+/// A slot of a ring and the node it leads to.
+pub(crate) fn slot(slot: u32, mark: Mark) -> Element {
+    Element {
+        key: slot.to_ne_bytes().to_vec(),
+        key_end: None,
+        data: Data::Value(mark.to_ne_bytes().to_vec()),
     }
 }
 
@@ -137,6 +149,14 @@ fn bytes(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// The inverse of [`bytes`].
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok(),
+        _ => <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loop: watches and checks in, one plan out, one place that carries it out.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,20 @@ use kube::Api;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::config::Config;
-use crate::health::Checks;
+use crate::forget::Forget;
+use crate::health::{Checks, Standing, Verdict};
+use crate::model::{Check, Model};
 use crate::objects;
-use crate::plan::plan;
+use crate::plan::{Health, plan};
 use crate::sync::Kernel;
 
 /// After a refused change; the next try starts from what the kernel really holds.
 const RETRY: Duration = Duration::from_secs(1);
+/// So long the first words of all checks are waited for; each takes its patience at most.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Why the balancer cannot work.
 #[derive(Debug, Error)]
@@ -55,49 +60,156 @@ pub async fn run(
 }
 
 async fn balance(
-    config: Config,
+    mut config: Config,
     changed: Arc<Notify>,
     services: Store<Service>,
     nodes: Store<Node>,
 ) -> Result<(), BalancerError> {
-    let mut kernel = Kernel::adopt(&config.interface, config.addresses.clone()).await?;
-    let (mut checks, mut verdicts) = Checks::new(config.check_interval);
-    services
-        .wait_until_ready()
-        .await
-        .map_err(|_| BalancerError::Watch("services"))?;
-    nodes
-        .wait_until_ready()
-        .await
-        .map_err(|_| BalancerError::Watch("nodes"))?;
-    let mut ready = Some(config.ready);
+    let ready = std::mem::replace(&mut config.ready, Box::new(|| ()));
+    let kernel = Kernel::adopt(&config.interface, config.addresses.clone()).await?;
+    wait_until_filled(&services, "services").await?;
+    wait_until_filled(&nodes, "nodes").await?;
+    let (checks, verdicts) = Checks::new(config.check_interval);
+    let mut balancer = Balancer {
+        config,
+        services,
+        nodes,
+        checks,
+        verdicts,
+        kernel,
+        ready: Some(ready),
+        done: None,
+        forget: Forget::default(),
+    };
+    balancer.settle().await;
     loop {
-        let (services, nodes) = (services.state(), nodes.state());
-        let model = objects::model(
+        balancer.bring_up_to_date().await?;
+        balancer.wait_for_news(&changed).await;
+    }
+}
+
+async fn wait_until_filled<K>(store: &Store<K>, kind: &'static str) -> Result<(), BalancerError>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + 'static,
+{
+    let filled = store.wait_until_ready().await;
+    filled.map_err(|_| BalancerError::Watch(kind))
+}
+
+/// The state between changes.
+struct Balancer {
+    config: Config,
+    services: Store<Service>,
+    nodes: Store<Node>,
+    checks: Checks,
+    verdicts: mpsc::Receiver<Verdict>,
+    kernel: Kernel,
+    ready: Option<Box<dyn FnOnce() + Send>>,
+    /// What the kernel was made from.
+    done: Option<(Model, Health)>,
+    /// Connections that go nowhere any more.
+    forget: Forget,
+}
+
+impl Balancer {
+    fn model(&self) -> Model {
+        let (services, nodes) = (self.services.state(), self.nodes.state());
+        objects::model(
             services.iter().map(Arc::as_ref),
             nodes.iter().map(Arc::as_ref),
-        );
-        checks.follow(&model);
-        let applied = kernel.apply(&plan(&model, &checks.health())).await;
-        match applied {
-            Ok(()) => ready.take().into_iter().for_each(|ready| ready()),
-            Err(error) => {
-                tracing::error!(%error, "cannot tell the kernel; trying again");
-                tokio::time::sleep(RETRY).await;
-                kernel = Kernel::adopt(&config.interface, config.addresses.clone()).await?;
-                continue;
+            &self.config.pools,
+        )
+    }
+
+    /// Waits for every check's first word. What a predecessor left serves meanwhile, and better than rules
+    /// would that know of no healthy node.
+    async fn settle(&mut self) {
+        self.checks.follow(&self.model());
+        let settled = async {
+            while !self.checks.are_settled() {
+                let Some(verdict) = self.verdicts.recv().await else {
+                    return;
+                };
+                self.checks.note(verdict);
+            }
+        };
+        tokio::time::timeout(SETTLE, settled).await.ok();
+    }
+
+    /// Brings the kernel to where the objects and checks are. A refused change is tried again, from what
+    /// the kernel really holds.
+    async fn bring_up_to_date(&mut self) -> Result<(), BalancerError> {
+        loop {
+            let now = (self.model(), self.checks.health());
+            self.checks.follow(&now.0);
+            if self.done.as_ref() == Some(&now) {
+                self.forget(&now.0);
+                return Ok(());
+            }
+            let desired = Arc::new(plan(&now.0, &now.1));
+            match self.kernel.apply(&desired).await {
+                Ok(()) => {
+                    self.done = Some(now);
+                    self.ready.take().into_iter().for_each(|ready| ready());
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot tell the kernel; trying again");
+                    self.done = None;
+                    tokio::time::sleep(RETRY).await;
+                    let addresses = self.config.addresses.clone();
+                    self.kernel = Kernel::adopt(&self.config.interface, addresses).await?;
+                }
             }
         }
+    }
+
+    /// In a thread of its own: it lists connections, and the next change should not wait for that.
+    fn forget(&mut self, model: &Model) {
+        let forget = std::mem::take(&mut self.forget);
+        if forget == Forget::default() {
+            return;
+        }
+        let frontends = model.frontends.iter();
+        let frontends = frontends
+            .map(|f| SocketAddr::new(f.address, f.port))
+            .collect();
+        tokio::task::spawn_blocking(move || match forget.carry_out(&frontends) {
+            Ok(count) => tracing::info!(count, "forgot connections to nodes that are gone"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot forget connections to nodes that are gone");
+            }
+        });
+    }
+
+    async fn wait_for_news(&mut self, changed: &Notify) {
         loop {
             tokio::select! {
-                () = changed.notified() => break,
-                Some(verdict) = verdicts.recv() => {
-                    if checks.note(verdict) {
-                        break;
+                () = changed.notified() => return,
+                Some(verdict) = self.verdicts.recv() => {
+                    let mut news = self.take(verdict);
+                    while let Ok(verdict) = self.verdicts.try_recv() {
+                        news |= self.take(verdict);
+                    }
+                    if news {
+                        return;
                     }
                 }
             }
         }
+    }
+
+    fn take(&mut self, verdict: Verdict) -> bool {
+        let ((node, check), standing) = verdict.clone();
+        let gone = matches!(standing, Standing::Silent | Standing::Dead);
+        let changed = self.checks.note(verdict);
+        if changed && gone && check == Check::Proxy {
+            let model = self.done.as_ref().map(|(model, _)| model);
+            let dead = standing == Standing::Dead;
+            model
+                .into_iter()
+                .for_each(|model| self.forget.add(model, &node, dead));
+        }
+        changed
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use kernel::Netlink;
 use kernel::netlink::Link;
 use kernel::nft::{self, Data, Elements, Operation};
+use tokio::task::spawn_blocking;
 
-use crate::plan::{Desired, Ring};
+use crate::plan::{Desired, Mark, Ring};
 use crate::rules::{self, Contents, Rules, Site, TABLE, hand_over, translate};
 use crate::run::BalancerError;
 
@@ -17,9 +19,15 @@ pub(crate) struct Kernel {
     netlink: Netlink,
     link: Link,
     own: Vec<IpAddr>,
+    /// Away while a blocking thread works with them.
+    tables: Option<Tables>,
+    addresses: BTreeSet<IpAddr>,
+}
+
+/// The rules.
+struct Tables {
     translate: Table,
     hand_over: Table,
-    addresses: BTreeSet<IpAddr>,
 }
 
 impl Kernel {
@@ -31,46 +39,33 @@ impl Kernel {
             own: own.clone(),
             link: interface.to_owned(),
         };
-        let translate = Table::adopt(&translate::RULES, &site)?;
-        let hand_over = Table::adopt(&hand_over::RULES, &site)?;
-        let held = netlink.addresses(link.index).await?;
-        let addresses = held
-            .iter()
-            .filter(|held| is_held(held, &own))
-            .map(IpNet::addr)
-            .collect();
+        let recorded = translate::held(&mut Elements::open(translate::RULES.family, TABLE)?);
+        let tables = Tables {
+            translate: Table::adopt(&translate::RULES, &site)?,
+            hand_over: Table::adopt(&hand_over::RULES, &site)?,
+        };
+        let there = netlink.addresses(link.index).await?;
+        let there = there.iter().map(IpNet::addr);
         Ok(Self {
+            addresses: there.filter(|address| recorded.contains(address)).collect(),
             netlink,
             link,
             own,
-            translate,
-            hand_over,
-            addresses,
+            tables: Some(tables),
         })
     }
 
     /// Makes the kernel as desired. Addresses come last, so that nobody is answered before the rules are
     /// there, and go first.
-    pub(crate) async fn apply(&mut self, desired: &Desired) -> Result<(), BalancerError> {
-        for address in self
-            .addresses
-            .difference(&desired.addresses)
-            .copied()
-            .collect::<Vec<_>>()
-        {
+    pub(crate) async fn apply(&mut self, desired: &Arc<Desired>) -> Result<(), BalancerError> {
+        for address in missing(&self.addresses, &desired.addresses) {
             self.netlink
                 .delete_address(self.link.index, address.into())
                 .await?;
             self.addresses.remove(&address);
         }
-        self.translate.apply(desired, &desired.translated.rings)?;
-        self.hand_over.apply(desired, &desired.handed_over.rings)?;
-        for address in desired
-            .addresses
-            .difference(&self.addresses)
-            .copied()
-            .collect::<Vec<_>>()
-        {
+        self.apply_rules(Arc::clone(desired)).await?;
+        for address in missing(&desired.addresses, &self.addresses) {
             if !self.own.contains(&address) {
                 self.netlink
                     .set_address(self.link.index, address.into())
@@ -82,6 +77,23 @@ impl Kernel {
         Ok(())
     }
 
+    /// In a thread that may wait: the checks of the nodes go on meanwhile.
+    async fn apply_rules(&mut self, desired: Arc<Desired>) -> Result<(), BalancerError> {
+        let mut tables = self
+            .tables
+            .take()
+            .expect("the tables are back after each change");
+        let work = move || {
+            let applied = tables.apply(&desired);
+            (tables, applied)
+        };
+        let (tables, applied) = spawn_blocking(work)
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        self.tables = Some(tables);
+        applied
+    }
+
     /// Neighbours that knew another holder of the address forget it.
     fn announce(&self, address: IpAddr) {
         let Some(mac) = self.link.mac else { return };
@@ -91,26 +103,49 @@ impl Kernel {
     }
 }
 
+impl Tables {
+    fn apply(&mut self, desired: &Desired) -> Result<(), BalancerError> {
+        self.translate.apply(desired, &desired.translated.rings)?;
+        self.hand_over.apply(desired, &desired.handed_over.rings)
+    }
+}
+
+/// What the one set has and the other has not.
+fn missing(from: &BTreeSet<IpAddr>, other: &BTreeSet<IpAddr>) -> Vec<IpAddr> {
+    from.difference(other).copied().collect()
+}
+
 /// One table in the kernel, and what it holds.
 struct Table {
     rules: &'static Rules,
     elements: Elements,
     contents: Contents,
+    rings: Rings,
 }
+
+/// The slots of each ring, as many as there are: a hundred thousand in all, and seldom more than a few of
+/// them change, so they are compared as they are.
+type Rings = BTreeMap<String, Vec<Mark>>;
+
+/// No node has this mark: the slot is empty.
+const EMPTY: Mark = 0;
 
 impl Table {
     fn adopt(rules: &'static Rules, site: &Site) -> Result<Self, BalancerError> {
         let mut elements = Elements::open(rules.family, TABLE)?;
-        let contents = if elements.chain_exists(rules.version)? {
-            read_back(&mut elements, rules)?
+        let mut contents = Contents::new();
+        let mut rings = Rings::new();
+        if elements.chain_exists(rules.version)? {
+            contents = read_back(&mut elements, rules)?;
+            rings = read_back_rings(&mut elements, &contents)?;
         } else {
             nft::load(&(rules.skeleton)(site))?;
-            Contents::new()
-        };
+        }
         Ok(Self {
             rules,
             elements,
             contents,
+            rings,
         })
     }
 
@@ -123,16 +158,26 @@ impl Table {
         let wanted = (self.rules.contents)(desired);
         let added = rings
             .iter()
-            .filter(|(name, _)| !self.contents.contains_key(*name));
+            .filter(|(name, _)| !self.rings.contains_key(*name));
         load(added.map(|(name, ring)| (self.rules.add_ring)(name, ring)))?;
-        self.elements.commit(&operations(&self.contents, &wanted))?;
-        let gone = self
-            .contents
-            .keys()
-            .filter(|set| !wanted.contains_key(*set));
+        self.elements.commit(&self.operations(&wanted, rings))?;
+        let gone = self.rings.keys().filter(|name| !rings.contains_key(*name));
         load(gone.map(|name| (self.rules.delete_ring)(name)))?;
         self.contents = wanted;
+        let slots = |(name, ring): (&String, &Ring)| (name.clone(), ring.slots.clone());
+        self.rings = rings.iter().map(slots).collect();
         Ok(())
+    }
+
+    /// What leads from what is there to what should be.
+    fn operations(&self, wanted: &Contents, rings: &BTreeMap<String, Ring>) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        for (name, ring) in rings {
+            let held = self.rings.get(name).map(Vec::as_slice).unwrap_or_default();
+            slot_operations(name, held, &ring.slots, &mut operations);
+        }
+        operations.extend(set_operations(&self.contents, wanted));
+        operations
     }
 }
 
@@ -145,69 +190,95 @@ fn load(texts: impl Iterator<Item = String>) -> Result<(), BalancerError> {
     }
 }
 
-/// A single address on our link that is not the balancer's own is one that it holds for a Service.
-fn is_held(address: &IpNet, own: &[IpAddr]) -> bool {
-    address.prefix_len() == address.max_prefix_len() && !own.contains(&address.addr())
-}
-
-/// What a predecessor's maps hold, the rings its services use included.
+/// What a predecessor's maps hold.
 fn read_back(elements: &mut Elements, rules: &Rules) -> Result<Contents, BalancerError> {
     let mut contents = Contents::new();
-    let mut rings = BTreeSet::new();
     for set in rules.sets {
-        let held = dump(elements, set)?;
-        for data in held.values() {
-            if let Data::Goto(ring) = data {
-                rings.insert(ring.to_string());
-            }
-        }
-        contents.insert((*set).to_owned(), held);
-    }
-    for ring in rings {
-        let held = dump(elements, &ring)?;
-        contents.insert(ring, held);
+        let found = elements.dump(set)?.into_iter();
+        let held = found.map(|element| ((element.key, element.key_end), element.data));
+        contents.insert((*set).to_owned(), held.collect());
     }
     Ok(contents)
 }
 
-fn dump(elements: &mut Elements, set: &str) -> Result<BTreeMap<rules::Key, Data>, BalancerError> {
-    let found = elements.dump(set)?;
-    Ok(found
-        .into_iter()
-        .map(|element| ((element.key, element.key_end), element.data))
-        .collect())
+/// The rings that a predecessor's services use.
+fn read_back_rings(elements: &mut Elements, contents: &Contents) -> Result<Rings, BalancerError> {
+    let data = contents.values().flat_map(BTreeMap::values);
+    let used: BTreeSet<String> = data
+        .filter_map(|data| match data {
+            Data::Goto(ring) => Some(ring.to_string()),
+            _ => None,
+        })
+        .collect();
+    let mut rings = Rings::new();
+    for ring in used {
+        let mut slots = Vec::new();
+        for element in elements.dump(&ring)? {
+            if let (Some(slot), Data::Value(mark)) = (number(&element.key), &element.data) {
+                let slot = slot as usize;
+                slots.resize(slots.len().max(slot + 1), EMPTY);
+                slots[slot] = number(mark).unwrap_or(EMPTY);
+            }
+        }
+        rings.insert(ring, slots);
+    }
+    Ok(rings)
 }
 
-/// The operations that lead from what is there to what should be; an element whose data changes is deleted
-/// and added in the same transaction.
-fn operations(held: &Contents, wanted: &Contents) -> Vec<Operation> {
+fn number(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_ne_bytes)
+}
+
+/// The operations that lead a ring from slots to slots: first what goes, then what comes.
+fn slot_operations(name: &str, held: &[Mark], wanted: &[Mark], operations: &mut Vec<Operation>) {
+    let at = |slots: &[Mark], slot: usize| slots.get(slot).copied().unwrap_or(EMPTY);
+    let changed: Vec<usize> = (0..held.len().max(wanted.len()))
+        .filter(|slot| at(held, *slot) != at(wanted, *slot))
+        .collect();
+    let element = |slots, slot: usize| {
+        let mark = Some(at(slots, slot)).filter(|mark| *mark != EMPTY)?;
+        let slot = u32::try_from(slot).expect("a ring has some thousands of slots");
+        Some(rules::slot(slot, mark))
+    };
+    let set = || name.to_owned().into();
+    let gone = changed.iter().filter_map(|slot| element(held, *slot));
+    operations.extend(gone.map(|element| Operation::Delete {
+        set: set(),
+        element,
+    }));
+    let come = changed.iter().filter_map(|slot| element(wanted, *slot));
+    operations.extend(come.map(|element| Operation::Add {
+        set: set(),
+        element,
+    }));
+}
+
+/// The operations that lead the other maps and sets from contents to contents; an element whose data changes
+/// is deleted and added in the same transaction.
+fn set_operations(held: &Contents, wanted: &Contents) -> Vec<Operation> {
     let nothing = BTreeMap::new();
     let (mut deletions, mut additions) = (Vec::new(), Vec::new());
     let sets: BTreeSet<&String> = held.keys().chain(wanted.keys()).collect();
-    for set in sets {
+    for name in sets {
         let (held, wanted) = (
-            held.get(set).unwrap_or(&nothing),
-            wanted.get(set).unwrap_or(&nothing),
+            held.get(name).unwrap_or(&nothing),
+            wanted.get(name).unwrap_or(&nothing),
         );
-        let name = || set.clone().into();
-        for (key, data) in held
+        let set = || name.clone().into();
+        let gone = held
             .iter()
-            .filter(|(key, data)| wanted.get(*key) != Some(data))
-        {
-            deletions.push(Operation::Delete {
-                set: name(),
-                element: rules::element(key, data),
-            });
-        }
-        for (key, data) in wanted
+            .filter(|(key, data)| wanted.get(*key) != Some(data));
+        deletions.extend(gone.map(|(key, data)| Operation::Delete {
+            set: set(),
+            element: rules::element(key, data),
+        }));
+        let come = wanted
             .iter()
-            .filter(|(key, data)| held.get(*key) != Some(data))
-        {
-            additions.push(Operation::Add {
-                set: name(),
-                element: rules::element(key, data),
-            });
-        }
+            .filter(|(key, data)| held.get(*key) != Some(data));
+        additions.extend(come.map(|(key, data)| Operation::Add {
+            set: set(),
+            element: rules::element(key, data),
+        }));
     }
     deletions.extend(additions);
     deletions

@@ -6,14 +6,13 @@
 //! any more. Later fragments have no ports; they find their ring by the address alone, which works because a
 //! datagram's ring hashes nothing but the addresses.
 
-use forwarding::RING_SIZE;
 use kernel::nft::{Data, NETDEV};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{
-    Contents, Rules, SEED, Site, TABLE, bytes, empty, family, hashed, plain, put, put_nodes,
-    put_rings, put_service,
+    Contents, Rules, SEED, Site, TABLE, bytes, emptied, empty, family, hashed, plain, put,
+    put_nodes, put_service,
 };
 use crate::model::Protocol;
 use crate::plan::{Desired, Ring, RingKey};
@@ -91,7 +90,7 @@ table netdev {TABLE} {{
 
 fn add_ring(name: &str, ring: &Ring) -> String {
     let (key, family) = (hashed(ring), if ring.ipv4 { 4 } else { 6 });
-    let hash = format!("jhash {key} mod {RING_SIZE} seed {SEED}");
+    let hash = format!("jhash {key} mod {} seed {SEED}", ring.size);
     // A datagram's ring must not look at ports, for fragments have none; so it remembers nothing.
     let chains = match ring.key {
         RingKey::Pair => format!(
@@ -122,18 +121,27 @@ fn add_ring(name: &str, ring: &Ring) -> String {
             flow = flow(ring.ipv4)
         ),
     };
-    format!("table netdev {TABLE} {{\n  map {name} {{ typeof {hash} : meta mark; }}\n{chains}}}\n")
+    let map = format!("typeof {hash} : meta mark;");
+    emptied("netdev", name, &map, &chain_names(name))
+        + &format!("table netdev {TABLE} {{\n{chains}}}\n")
 }
 
-fn delete_ring(name: &str) -> String {
-    let chains: &[&str] = if name.contains("-pair-") {
+/// A ring's chains, those first that lead to others.
+fn chain_names(name: &str) -> Vec<String> {
+    let prefixes: &[&str] = if name.contains("-pair-") {
         &[""]
     } else {
         &["", "known-", "fresh-"]
     };
+    let names = prefixes.iter().map(|prefix| format!("{prefix}{name}"));
+    names.collect()
+}
+
+fn delete_ring(name: &str) -> String {
+    let chains = chain_names(name);
     let chains = chains
         .iter()
-        .map(|prefix| format!("delete chain netdev {TABLE} {prefix}{name}\n"));
+        .map(|chain| format!("delete chain netdev {TABLE} {chain}\n"));
     chains.collect::<String>() + &format!("delete map netdev {TABLE} {name}\n")
 }
 
@@ -165,6 +173,5 @@ fn contents(desired: &Desired) -> Contents {
             Data::Goto(Cow::Owned(ring.clone())),
         );
     }
-    put_rings(&mut contents, &desired.handed_over.rings);
     contents
 }

@@ -4,14 +4,14 @@
 //! on its node, whatever happens to the ring. A hash that no slot has leaves the packet to the balancer's own
 //! stack, which refuses it.
 
-use forwarding::RING_SIZE;
 use ipnet::IpNet;
-use kernel::nft::{Data, INET};
+use kernel::nft::{Data, Elements, INET};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{
-    Contents, Key, Rules, SEED, Site, TABLE, bytes, empty, family, frontend_key, hashed, plain,
-    put, put_nodes, put_rings, put_service,
+    Contents, Key, Rules, SEED, Site, TABLE, address, bytes, emptied, empty, family, frontend_key,
+    hashed, plain, put, put_nodes, put_service,
 };
 use crate::model::Way;
 use crate::plan::{Desired, Ring};
@@ -19,7 +19,7 @@ use crate::plan::{Desired, Ring};
 /// The table in the family `inet`.
 pub(crate) const RULES: Rules = Rules {
     family: INET,
-    version: "version-2",
+    version: "version-3",
     sets: &[
         "services4",
         "services6",
@@ -31,12 +31,25 @@ pub(crate) const RULES: Rules = Rules {
         "filtered6",
         "allowed4",
         "allowed6",
+        HELD[0],
+        HELD[1],
     ],
     skeleton,
     add_ring,
     delete_ring,
     contents,
 };
+
+/// The addresses that the balancer has put on its link; it takes away no others.
+const HELD: [&str; 2] = ["held4", "held6"];
+
+/// The addresses that a predecessor, of whatever version, has put on its link.
+pub(crate) fn held(elements: &mut Elements) -> BTreeSet<IpAddr> {
+    let sets = HELD.into_iter();
+    // No such set: there was no predecessor, or one that did not keep this record.
+    let found = sets.flat_map(|set| elements.dump(set).unwrap_or_default());
+    found.filter_map(|element| address(&element.key)).collect()
+}
 
 fn skeleton(site: &Site) -> String {
     let sources = site.own.iter().map(|address| match address {
@@ -62,6 +75,8 @@ table inet {TABLE} {{
   set filtered6 {{ type ipv6_addr . inet_proto . inet_service; }}
   set allowed4 {{ type ipv4_addr . inet_proto . inet_service . ipv4_addr; flags interval; }}
   set allowed6 {{ type ipv6_addr . inet_proto . inet_service . ipv6_addr; flags interval; }}
+  set held4 {{ type ipv4_addr; }}
+  set held6 {{ type ipv6_addr; }}
   chain {version} {{ }}
   chain translate4 {{
     meta l4proto {{ tcp, udp, sctp }} dnat ip to meta mark map @nodes4 : ip daddr . meta l4proto . th dport map @ports4
@@ -89,16 +104,17 @@ table inet {TABLE} {{
 
 fn add_ring(name: &str, ring: &Ring) -> String {
     let (key, family) = (hashed(ring), if ring.ipv4 { 4 } else { 6 });
-    let hash = format!("jhash {key} mod {RING_SIZE} seed {SEED}");
-    format!(
+    let hash = format!("jhash {key} mod {} seed {SEED}", ring.size);
+    let map = format!("typeof {hash} : meta mark;");
+    let chain = format!(
         "table inet {TABLE} {{
-  map {name} {{ typeof {hash} : meta mark; }}
   chain {name} {{
     meta l4proto {{ tcp, udp, sctp }} meta mark set {hash} map @{name} goto translate{family}
   }}
 }}
 "
-    )
+    );
+    emptied("inet", name, &map, &[name.to_owned()]) + &chain
 }
 
 fn delete_ring(name: &str) -> String {
@@ -108,6 +124,10 @@ fn delete_ring(name: &str) -> String {
 fn contents(desired: &Desired) -> Contents {
     let mut contents = empty(RULES.sets);
     put_nodes(&mut contents, desired);
+    for address in &desired.addresses {
+        let set = HELD[usize::from(address.is_ipv6())].to_owned();
+        put(&mut contents, set, plain(bytes(*address)), Data::None);
+    }
     for (frontend, ring) in &desired.translated.frontends {
         put_service(&mut contents, frontend, ring);
         let (family, key) = (family(frontend.address), frontend_key(frontend));
@@ -135,7 +155,6 @@ fn contents(desired: &Desired) -> Contents {
             );
         }
     }
-    put_rings(&mut contents, &desired.translated.rings);
     contents
 }
 

@@ -39,13 +39,14 @@ impl Drop for Place {
     }
 }
 
-fn desired(nodes: u8, frontends: u16) -> Desired {
+fn desired(nodes: u8, frontends: u16) -> Arc<Desired> {
     let node = |n: u8| Node {
         name: format!("node-{n}"),
         addresses: vec![
             IpAddr::from([198, 18, 0, 10 + n]),
             "fd46::11".parse().expect("an address"),
         ],
+        leaving: false,
     };
     let frontend = |port: u16| Frontend {
         service: format!("n/web-{port}"),
@@ -78,7 +79,7 @@ fn desired(nodes: u8, frontends: u16) -> Desired {
         frontends: (0..frontends).map(|n| frontend(n + 1)).collect(),
         nodes: (1..=nodes).map(node).collect(),
     };
-    plan(&model, &Health::new())
+    Arc::new(plan(&model, &Health::default()))
 }
 
 async fn add_link() {
@@ -105,10 +106,42 @@ fn a_restarted_balancer_adopts_rules_and_addresses_and_changes_nothing() {
         first.apply(&wanted).await.expect("applied");
         let second = Kernel::adopt("lan0", own.clone()).await.expect("adopted");
         assert_eq!(second.addresses, wanted.addresses);
-        for table in [&second.translate, &second.hand_over] {
-            let difference = operations(&table.contents, &(table.rules.contents)(&wanted));
+        let tables = second.tables.as_ref().expect("at hand");
+        for (table, spread) in [
+            (&tables.translate, &wanted.translated),
+            (&tables.hand_over, &wanted.handed_over),
+        ] {
+            let contents = (table.rules.contents)(&wanted);
+            let difference = table.operations(&contents, &spread.rings);
             assert_eq!(difference, [], "in {}", table.rules.version);
         }
+    });
+}
+
+#[test]
+fn addresses_that_others_have_put_on_the_link_stay() {
+    let own = vec![IpAddr::from([198, 18, 0, 3])];
+    Place::new("foreign").run(async || {
+        add_link().await;
+        let foreign = "198.18.0.200/32".parse().expect("an address");
+        let netlink = Netlink::here().expect("netlink");
+        let link = netlink.link("lan0").await.expect("a link").index;
+        netlink
+            .set_address(link, foreign)
+            .await
+            .expect("an address");
+        let mut first = Kernel::adopt("lan0", own.clone()).await.expect("a place");
+        first.apply(&desired(3, 2)).await.expect("applied");
+        let mut second = Kernel::adopt("lan0", own).await.expect("adopted");
+        assert_eq!(second.addresses.len(), 2);
+        let nothing = Arc::new(Desired::default());
+        second.apply(&nothing).await.expect("emptied");
+        let left = netlink.addresses(link).await.expect("addresses");
+        let left: Vec<_> = left
+            .into_iter()
+            .filter(|a| a.prefix_len() == a.max_prefix_len())
+            .collect();
+        assert_eq!(left, [foreign]);
     });
 }
 
@@ -120,15 +153,19 @@ fn losing_a_node_writes_little_more_than_its_slots() {
         let mut kernel = Kernel::adopt("lan0", own).await.expect("an empty place");
         kernel.apply(&desired(4, 1)).await.expect("applied");
         let after = desired(3, 1);
-        let contents = (kernel.translate.rules.contents)(&after);
-        let changed = operations(&kernel.translate.contents, &contents).len();
+        let translate = &kernel.tables.as_ref().expect("at hand").translate;
+        let contents = (translate.rules.contents)(&after);
+        let changed = translate
+            .operations(&contents, &after.translated.rings)
+            .len();
         let share = 2 * forwarding::RING_SIZE / 4;
         assert!(
             changed < share + share / 10,
             "{changed} operations for {share} slots written"
         );
         kernel.apply(&after).await.expect("applied");
-        kernel.apply(&Desired::default()).await.expect("emptied");
+        let nothing = Arc::new(Desired::default());
+        kernel.apply(&nothing).await.expect("emptied");
         assert!(kernel.addresses.is_empty());
     });
 }

@@ -37,6 +37,7 @@ pub(crate) async fn run(at: ClusterFlags, flags: BalancerFlags) -> Result<ExitCo
     let addresses = own_addresses(&flags).await?;
     let ready_file = flags.ready_file.clone();
     let config = balancer::Config {
+        pools: flags.load_balancer_pool.clone(),
         ready: Box::new(move || {
             if let Err(error) = announce_ready(ready_file.as_deref()) {
                 tracing::error!("{error:#}");
