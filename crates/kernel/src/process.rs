@@ -1,6 +1,7 @@
 //! Processes: held by descriptor, signalled, awaited, told apart from a later one with the same
 //! number.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -166,6 +167,35 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Does `work` and, when it fails, closes the descriptors that it opened and left open, as a library may
+/// that gives up half-way. A text owns none of them. Not for work that keeps descriptors elsewhere.
+///
+/// # Errors
+/// What `work` says.
+pub fn closing_strays<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let before = open_descriptors();
+    let done = work();
+    if done.is_err() && thread_count() == 1 {
+        for stray in open_descriptors().difference(&before) {
+            // SAFETY: there is one thread, so `work` opened it; what `work` returned does not own
+            // it, and all else that `work` made is gone.
+            unsafe { libc::close(*stray) };
+        }
+    }
+    done
+}
+
+/// The descriptors that are open now, without the one that is needed to look.
+fn open_descriptors() -> BTreeSet<RawFd> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let numbers = entries.flatten().map(|entry| entry.file_name());
+    let mut open: BTreeSet<RawFd> = numbers
+        .filter_map(|name| name.to_str()?.parse().ok())
+        .collect();
+    open.retain(|number| std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok());
+    open
 }
 
 /// Forks the calling process, which must have one thread; the child runs `child` and ends with the

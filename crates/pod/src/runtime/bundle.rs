@@ -107,7 +107,7 @@ impl Container {
         let pipe = || output_pipe().map_err(|error| format!("cannot make a pipe: {error}"));
         let ((stdout, stdout_writer), (stderr, stderr_writer)) = (pipe()?, pipe()?);
         let report = open_report()?;
-        let build = || -> Result<Option<Pid>, LibcontainerError> {
+        let build = || {
             let mut container = self
                 .builder(stdout_writer.into(), stderr_writer.into())?
                 .as_init(&bundle.directory)
@@ -116,7 +116,7 @@ impl Container {
             container.start()?;
             Ok(container.pid().map(|pid| Pid::from_raw(pid.as_raw())))
         };
-        let built = with_oom_score(self.oom_score_adj, build);
+        let built = have_done(self.oom_score_adj, build);
         let pid = verdict(built, report)?.ok_or("the container has no process")?;
         Ok((pid, stdout, stderr))
     }
@@ -132,7 +132,7 @@ impl Container {
         let second = writer
             .try_clone()
             .map_err(|error| format!("cannot make a pipe: {error}"))?;
-        let build = || -> Result<Pid, LibcontainerError> {
+        let build = || {
             let pid = self
                 .builder(writer.into(), second.into())?
                 .as_tenant()
@@ -141,7 +141,7 @@ impl Container {
                 .build()?;
             Ok(Pid::from_raw(pid.as_raw()))
         };
-        let built = with_oom_score(self.oom_score_adj, build);
+        let built = have_done(self.oom_score_adj, build);
         self.remove_exec_sockets();
         let pid = verdict(built, report)?;
         Ok(StartedExec { pid, output })
@@ -245,21 +245,28 @@ fn remove_all(groups: &mut Vec<Cgroup>) -> bool {
     groups.is_empty()
 }
 
+/// Has the library do something that children inherit an OOM score for; it may fail half-way.
+fn have_done<T>(
+    oom_score_adj: Option<i32>,
+    work: impl FnOnce() -> Result<T, LibcontainerError>,
+) -> Result<T, String> {
+    with_oom_score(oom_score_adj, || {
+        kernel::process::closing_strays(|| work().map_err(|error| chain(&error)))
+    })
+}
+
 fn open_report() -> Result<Report, String> {
     Report::open().map_err(|error| format!("cannot make a pipe: {error}"))
 }
 
 /// Makes one answer of the library's and of what the processes reported.
-fn verdict<T>(built: Result<T, LibcontainerError>, report: Report) -> Result<T, String> {
+fn verdict<T>(built: Result<T, String>, report: Report) -> Result<T, String> {
     let reported = report.read();
-    match (built, reported) {
-        (Ok(built), None) => Ok(built),
-        (Ok(_) | Err(_), Some(why)) => Err(format!("unable to start container process: {why}")),
-        (Err(error), None) => Err(format!(
-            "unable to start container process: {}",
-            chain(&error)
-        )),
-    }
+    let why = match (built, reported) {
+        (Ok(built), None) => return Ok(built),
+        (_, Some(why)) | (Err(why), None) => why,
+    };
+    Err(format!("unable to start container process: {why}"))
 }
 
 /// Does `work` with this process's OOM score raised or lowered, because children inherit it; best effort.

@@ -1,5 +1,6 @@
 //! A blocking agent: starts a supervisor, talks to it, and cleans up after it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -86,6 +87,13 @@ impl Agent {
         self.child.id()
     }
 
+    /// How many descriptors the supervisor has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .count()
+    }
+
     pub(crate) fn run_directory(&self) -> PathBuf {
         self.directory.path().join("run")
     }
@@ -132,15 +140,18 @@ impl Agent {
     /// The texts of a container's log, without times and tags; parts of lines are joined.
     pub(crate) fn texts(&self, container: &str) -> Vec<String> {
         let log = fs::read_to_string(self.log(container)).unwrap();
-        let text: String = log
-            .lines()
-            .map(|line| match line.splitn(4, ' ').collect::<Vec<_>>()[..] {
-                [_, _, "P", part] => part.to_owned(),
-                [_, _, _, end] => format!("{end}\n"),
-                _ => panic!("{line:?} is no log line"),
-            })
-            .collect();
-        text.lines().map(str::to_owned).collect()
+        let mut begun: BTreeMap<&str, String> = BTreeMap::new();
+        let mut texts = Vec::new();
+        for line in log.lines() {
+            let [_, stream, tag, text] = line.splitn(4, ' ').collect::<Vec<_>>()[..] else {
+                panic!("{line:?} is no log line")
+            };
+            begun.entry(stream).or_default().push_str(text);
+            if tag == "F" {
+                texts.extend(begun.remove(stream));
+            }
+        }
+        texts
     }
 
     /// Starts a container and returns its first state.

@@ -148,6 +148,7 @@ fn start_failures() {
     let image = Image::busybox();
     let mut agent = agent("fails");
     let missing = Path::new("/nowhere/at/all");
+    let descriptors = agent.descriptors();
     let cases = [
         (
             image.container(&agent, "a", json!(["serve", "-v"])),
@@ -188,6 +189,7 @@ fn start_failures() {
         assert!(message.contains(expected), "{message}\nlacks {expected}");
         assert_eq!(state.pid, None);
     }
+    assert_eq!(agent.descriptors(), descriptors);
     // Nothing of them is left in the way of the next attempt.
     agent.run(image.shell(&agent, "a", "echo works").attempt(1));
     agent.wait_for_exit("a");
@@ -319,6 +321,7 @@ fn exec_failures() {
     let image = Image::busybox();
     let mut agent = agent("outside");
     agent.run(image.shell(&agent, "web", "sleep 600").attempt(0));
+    let descriptors = agent.descriptors();
     for (words, expected) in [
         (
             &["serve"] as &[&str],
@@ -344,6 +347,7 @@ fn exec_failures() {
         ),
         "{outcome:?}"
     );
+    assert_eq!(agent.descriptors(), descriptors);
 }
 
 fn stop() {
