@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::discovery;
 use crate::health;
 use crate::identity::Identity;
+use crate::not_yet;
 use crate::openapi;
 use crate::reply::{Reply, respond};
 use crate::review;
@@ -139,7 +140,7 @@ async fn unknown(api: &Api, call: &Call, asked: &Asked) -> Result<Reply, Status>
         };
         return subresources::bind(api, call, &target).await;
     }
-    Err(nothing_here())
+    Err(not_yet::refusal(asked).unwrap_or_else(nothing_here))
 }
 
 async fn other(api: &Arc<Api>, call: &Call, segments: &[String]) -> Result<Reply, Status> {

@@ -80,13 +80,21 @@ impl Kubelet {
                 .await
                 .map_err(io::Error::other)?
                 .to_bytes();
-            let status = Status::new(code, "", String::from_utf8_lossy(&text).trim().to_owned());
-            return Ok(status.into());
+            return Ok(refusal(code, String::from_utf8_lossy(&text).trim()).into());
         }
         let frames = BodyStream::new(answer.into_body());
         let bytes = frames.filter_map(|frame| async { frame.ok()?.into_data().ok() });
         let keeps_connection = bytes.map(move |bytes| (bytes, &sender).0);
         Ok(Reply::stream(code, TEXT, keeps_connection))
+    }
+}
+
+/// What an agent's refusal is to the client (`GenericHttpResponseChecker` in Kubernetes).
+fn refusal(code: u16, text: &str) -> Status {
+    match code {
+        400 => Status::bad_request(text),
+        500 => Status::internal(text),
+        _ => Status::new(code, "", text),
     }
 }
 

@@ -25,6 +25,7 @@ mod identity;
 pub mod keys;
 mod kubelet;
 mod metrics;
+mod not_yet;
 mod openapi;
 mod options;
 mod patches;

@@ -10,7 +10,7 @@ use api::status::Status;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::HeaderValue;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY};
 
 use crate::api_state::Api;
 use crate::call::Call;
@@ -18,6 +18,10 @@ use crate::reply::{Reply, gzip};
 
 /// The version in the documents.
 const VERSION: &str = "v1.36.3";
+
+/// How clients ask for protobuf, and how it is called in the answer.
+const PROTOBUF_ASKED: &str = "proto-openapi.spec.v2@v1.0+protobuf";
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// The documents that have been made, by path, compressed.
 #[derive(Default)]
@@ -29,6 +33,10 @@ pub(crate) async fn serve(api: &Arc<Api>, call: &Call, parts: &[&str]) -> Result
         // A real server calls this one text.
         let index = openapi::index(resources::all(), VERSION);
         return Ok(Reply::text(200, index.to_string()));
+    }
+    let accepts = call.header(ACCEPT).unwrap_or_default();
+    if path == "v2" && accepts.contains(PROTOBUF_ASKED) {
+        return Ok(Reply::full(200, PROTOBUF, Bytes::from(empty_protobuf())));
     }
     let packed = match api.documents.get(&path) {
         Some(packed) => packed,
@@ -52,6 +60,25 @@ pub(crate) async fn serve(api: &Arc<Api>, call: &Call, parts: &[&str]) -> Result
         reply = reply.with(CACHE_CONTROL, for_ever);
     }
     Ok(reply)
+}
+
+/// A version 2 document in protobuf that describes nothing. Clients ask for it only about kinds that the
+/// version 3 documents do not have, and learn from this one that there is nothing to check them by; without
+/// it they would give up before they can say that the kind is unknown.
+fn empty_protobuf() -> Vec<u8> {
+    let field = |number: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).expect("all contents here are short");
+        // Wire type 2: a length, then as many bytes.
+        [&[number << 3 | 2, length], content].concat()
+    };
+    let info = [field(1, b"Kubernetes"), field(2, VERSION.as_bytes())].concat();
+    [
+        field(1, b"2.0"),
+        field(2, &info),
+        field(8, &[]),
+        field(9, &[]),
+    ]
+    .concat()
 }
 
 fn is_unknown(path: &str) -> bool {
@@ -99,5 +126,19 @@ impl Documents {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(path, packed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_document_has_version_title_and_no_paths() {
+        let bytes = empty_protobuf();
+        assert_eq!(&bytes[..5], b"\x0a\x032.0");
+        assert_eq!(bytes[5..7], [0x12, 21]);
+        assert_eq!(&bytes[7..28], b"\x0a\x0aKubernetes\x12\x07v1.36.3");
+        assert_eq!(bytes[28..], [0x42, 0, 0x4a, 0]);
     }
 }
