@@ -6,6 +6,8 @@
 mod arguments;
 mod client;
 mod cluster_commands;
+mod failure;
+mod invoker;
 mod roles;
 mod values;
 
@@ -21,7 +23,7 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            anstream::eprintln!("error: {error:#}");
+            anstream::eprintln!("error: {}", failure::told(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,8 +1,9 @@
 //! From flags to a client of the API.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use http::Request;
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
@@ -12,11 +13,22 @@ use crate::arguments::ClusterFlags;
 
 /// A client for the cluster that the flags name: a kubeconfig, a data directory, or the only one that runs.
 pub(crate) async fn client(at: &ClusterFlags) -> Result<Client> {
-    let path = match &at.kubeconfig {
-        Some(path) => path.clone(),
-        None => cluster::find(at.data_dir.as_deref())?.kubeconfig(),
-    };
-    from_kubeconfig(&path).await
+    if let Some(path) = &at.kubeconfig {
+        return from_kubeconfig(path).await;
+    }
+    let place = cluster::find(at.data_dir.as_deref())?;
+    let path = place.kubeconfig();
+    match std::fs::File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+            "no cluster runs in {} (start one with: fairway up)",
+            place.data_dir().display()
+        ),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => bail!(
+            "{} may be read by its owner only (say: sudo fairway ..., or give a file of your own with --kubeconfig)",
+            path.display()
+        ),
+        _ => from_kubeconfig(&path).await,
+    }
 }
 
 /// A client from a kubeconfig file.

@@ -13,6 +13,7 @@ use cluster::{Options, Place, Progress, Running};
 use ipnet::IpNet;
 
 use crate::arguments::ClusterFlags;
+use crate::invoker::Invoker;
 use crate::values::{duration, end_signal, ports};
 
 /// Where a cluster is unless the flags say otherwise.
@@ -166,8 +167,19 @@ fn merge(flags: &UpFlags, place: &Place) -> Result<()> {
     if !flags.merge_kubeconfig {
         return Ok(());
     }
-    let home = std::env::home_dir().context("the user's home directory is not known")?;
-    let user = home.join(".kube/config");
+    let invoker = Invoker::find();
+    let home = match &invoker {
+        Some(invoker) => invoker.home(),
+        None => std::env::home_dir(),
+    };
+    let folder = home
+        .context("the user's home directory is not known")?
+        .join(".kube");
+    let user = folder.join("config");
     super::kubeconfig::merge(&place.kubeconfig(), &user)
-        .with_context(|| format!("cannot add the cluster to {}", user.display()))
+        .with_context(|| format!("cannot add the cluster to {}", user.display()))?;
+    match invoker {
+        Some(invoker) => invoker.give(&folder).and_then(|()| invoker.give(&user)),
+        None => Ok(()),
+    }
 }

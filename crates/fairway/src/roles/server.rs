@@ -18,6 +18,7 @@ use store::{Embedded, Store};
 use tokio::sync::watch;
 
 use crate::arguments::ClusterFlags;
+use crate::invoker::Invoker;
 use crate::values::{announce_ready, duration, end_signal, ports};
 
 const STORE_FILE: &str = "store.redb";
@@ -136,7 +137,11 @@ fn config(data_dir: &Path, flags: &ServerFlags) -> apiserver::Config {
 
 fn write_kubeconfigs(server: &Server, data_dir: &Path, flags: &ServerFlags) -> Result<()> {
     let authority = server.authority();
-    apiserver::write_admin_kubeconfig(authority, &data_dir.join("kubeconfig"), flags.listen)?;
+    let administrators = data_dir.join("kubeconfig");
+    apiserver::write_admin_kubeconfig(authority, &administrators, flags.listen)?;
+    if let Some(invoker) = Invoker::find() {
+        invoker.give(&administrators)?;
+    }
     if let (Some(path), Some(address)) = (&flags.cluster_kubeconfig, flags.cluster_listen.first()) {
         let credentials = authority.issue_client("system:fairway", &["system:masters"])?;
         pki::kubeconfig(path, &format!("https://{address}"), authority, &credentials)?;

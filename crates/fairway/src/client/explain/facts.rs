@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
+use super::dials::Failed;
+
 /// The objects around one Service.
 pub(super) struct Facts {
     pub(super) service: Service,
@@ -16,6 +18,8 @@ pub(super) struct Facts {
     pub(super) nodes: Vec<Node>,
     /// Events that regard the Service, oldest first.
     pub(super) events: Vec<Event>,
+    /// Ready endpoints that did not accept a connection, where they could be dialled.
+    pub(super) failed_dials: Vec<Failed>,
 }
 
 /// One endpoint as a proxy sees it.
@@ -65,19 +69,54 @@ impl Facts {
             .collect()
     }
 
-    /// `name address` of each node, by its internal addresses.
-    pub(super) fn node_addresses(&self) -> Vec<(String, String)> {
+    /// `name address` of each node that has an internal address of the family.
+    pub(super) fn node_addresses(&self, ipv6: bool) -> Vec<(String, String)> {
         let of = |node: &Node| {
             let name = node.metadata.name.clone().unwrap_or_default();
-            let addresses = node
-                .status
-                .as_ref()
-                .and_then(|s| s.addresses.clone())
-                .unwrap_or_default();
-            let internal = addresses.into_iter().find(|a| a.type_ == "InternalIP")?;
+            let addresses = node.status.as_ref().and_then(|s| s.addresses.clone());
+            let mut internal = addresses.unwrap_or_default().into_iter();
+            let internal =
+                internal.find(|a| a.type_ == "InternalIP" && is_ipv6(&a.address) == ipv6)?;
             Some((name, internal.address))
         };
         self.nodes.iter().filter_map(of).collect()
+    }
+
+    /// The families that the Service has, as `whether it is IPv6`.
+    pub(super) fn families(&self) -> Vec<bool> {
+        let families = self.spec().ip_families.unwrap_or_default();
+        families.iter().map(|family| family == "IPv6").collect()
+    }
+
+    /// Whether a node has an endpoint of its own that takes connections.
+    pub(super) fn is_local(&self, port: &ServicePort, node: &str) -> bool {
+        self.usable(port)
+            .iter()
+            .any(|endpoint| endpoint.node == node)
+    }
+
+    /// The endpoints that get connections: the ready ones, else those that serve on while they end.
+    pub(super) fn usable(&self, port: &ServicePort) -> Vec<Endpoint> {
+        let all = self.endpoints(port);
+        let ready: Vec<_> = all
+            .iter()
+            .filter(|endpoint| endpoint.ready)
+            .cloned()
+            .collect();
+        if !ready.is_empty() {
+            return ready;
+        }
+        all.into_iter()
+            .filter(|endpoint| endpoint.serving && endpoint.terminating)
+            .collect()
+    }
+
+    /// Whether the load balancer hands packets over as they are, instead of translating them.
+    pub(super) fn handed_over(&self, port: &ServicePort) -> bool {
+        let spec = self.spec();
+        spec.external_traffic_policy.as_deref() == Some("Local")
+            || spec.session_affinity.as_deref() == Some("ClientIP")
+            || port.node_port.is_none_or(|number| number == 0)
     }
 
     /// The endpoints of a port: joined by the port's name, as every proxy does it.
@@ -119,6 +158,11 @@ impl Facts {
     }
 }
 
+/// Whether an address is of the newer family.
+pub(super) fn is_ipv6(address: &str) -> bool {
+    address.contains(':')
+}
+
 /// A port's target as text: a number, or a container port's name.
 pub(super) fn target(port: &ServicePort) -> String {
     match &port.target_port {
@@ -151,6 +195,7 @@ pub(super) async fn gather(client: &Client, namespace: &str, name: &str) -> Resu
         pods: pods.list(&ListParams::default()).await?.items,
         nodes: nodes.list(&ListParams::default()).await?.items,
         events,
+        failed_dials: Vec::new(),
     })
 }
 

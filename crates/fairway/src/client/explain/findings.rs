@@ -1,9 +1,16 @@
 //! What stops packets, or may surprise: each finding quotes the field that proves it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Pod, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::dials::Outcome;
 use super::facts::{Facts, target};
+use super::report::joined;
+
+/// So many wrong letters still look like the same word.
+const MOST_TYPING_ERRORS: usize = 3;
 
 /// One thing found.
 pub(super) struct Finding {
@@ -30,7 +37,7 @@ fn note(text: impl Into<String>) -> Finding {
 /// Everything found, in the order of a packet's way.
 pub(super) fn of(facts: &Facts) -> Vec<Finding> {
     if facts.kind() == "ExternalName" {
-        return Vec::new();
+        return external_name(facts);
     }
     let mut found = Vec::new();
     found.extend(frontends(facts));
@@ -44,8 +51,76 @@ pub(super) fn of(facts: &Facts) -> Vec<Finding> {
             .flatten()
             .flat_map(|port| endpoints(facts, port)),
     );
+    found.extend(dials(facts));
     found.extend(policies(facts));
     found
+}
+
+/// A name that cannot be one.
+fn external_name(facts: &Facts) -> Vec<Finding> {
+    let name = facts.spec().external_name.unwrap_or_default();
+    match name.parse::<std::net::IpAddr>() {
+        Ok(_) => vec![stop(format!(
+            "spec.externalName is \"{name}\", which looks like an address: DNS treats it as a name of digits, and resolvers find nothing. For an address write a Service without a selector, and an EndpointSlice."
+        ))],
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Endpoints that were dialled and did not accept.
+fn dials(facts: &Facts) -> Vec<Finding> {
+    let ports = facts.spec().ports.unwrap_or_default();
+    let mut found = Vec::new();
+    for port in &ports {
+        let ready: Vec<_> = facts
+            .endpoints(port)
+            .into_iter()
+            .filter(|e| e.ready)
+            .collect();
+        let failed = facts.failed_dials.iter().filter(|failed| {
+            ready
+                .iter()
+                .any(|e| e.address == failed.address && e.port == failed.port)
+        });
+        let failed: Vec<_> = failed.collect();
+        let all = failed.len() == ready.len();
+        for failed in failed {
+            let why = match failed.outcome {
+                Outcome::Refused => "refuses connections: nothing listens there",
+                Outcome::Silent => "gives no answer to a connection",
+            };
+            let text = format!(
+                "port {}: {} {why}{}",
+                port.port,
+                joined(&failed.address, failed.port),
+                declared(facts, &failed.address)
+            );
+            found.push(Finding { stops: all, text });
+        }
+    }
+    found
+}
+
+/// The ports that the pod of an address declares, as a hint.
+fn declared(facts: &Facts, address: &str) -> String {
+    let has = |pod: &&Pod| {
+        let status = pod.status.as_ref();
+        let addresses = status.and_then(|status| status.pod_ips.as_ref());
+        addresses.is_some_and(|all| all.iter().any(|one| one.ip == address))
+    };
+    let pods = facts
+        .pods
+        .iter()
+        .find(has)
+        .and_then(|pod| pod.spec.as_ref());
+    let containers = pods.iter().flat_map(|spec| &spec.containers);
+    let ports = containers.flat_map(|container| container.ports.iter().flatten());
+    let ports: Vec<String> = ports.map(|port| port.container_port.to_string()).collect();
+    if ports.is_empty() {
+        String::new()
+    } else {
+        format!(" (the pod declares {})", ports.join(", "))
+    }
 }
 
 /// Addresses that nobody serves.
@@ -107,19 +182,17 @@ fn selector(facts: &Facts) -> Vec<Finding> {
     let near = facts
         .pods
         .iter()
-        .find_map(|pod| nearest_miss(pod, &selector));
-    let near = near.map_or(String::new(), |miss| format!(" Nearest: {miss}."));
+        .filter_map(|pod| nearest_miss(pod, &selector));
+    let near = near.min_by_key(|(distance, _)| *distance);
+    let near = near.map_or(String::new(), |(_, miss)| format!(" Nearest: {miss}."));
     vec![stop(format!(
         "spec.selector {wanted} matches no pod of namespace {}.{near}",
         facts.namespace()
     ))]
 }
 
-/// A pod that has all labels but one.
-fn nearest_miss(
-    pod: &Pod,
-    selector: &std::collections::BTreeMap<String, String>,
-) -> Option<String> {
+/// A pod that has all labels but one, and how far it is from having that one too.
+fn nearest_miss(pod: &Pod, selector: &BTreeMap<String, String>) -> Option<(usize, String)> {
     let labels = pod.metadata.labels.clone().unwrap_or_default();
     let missed: Vec<_> = selector
         .iter()
@@ -130,10 +203,36 @@ fn nearest_miss(
     };
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     match labels.get(*key) {
-        Some(has) => Some(format!("pod {name} has {key}={has} instead of {wanted}")),
-        None if selector.len() > 1 => Some(format!("pod {name} has no label {key}")),
+        Some(has) => {
+            let distance = distance(has, wanted);
+            // One label that is quite different says nothing.
+            let near = selector.len() > 1 || distance <= MOST_TYPING_ERRORS;
+            near.then(|| {
+                (
+                    distance,
+                    format!("pod {name} has {key}={has} instead of {wanted}"),
+                )
+            })
+        }
+        None if selector.len() > 1 => Some((usize::MAX, format!("pod {name} has no label {key}"))),
         None => None,
     }
+}
+
+/// How many letters must be changed, added or taken away.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, letter) in one.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = line + 1;
+        for column in 0..other.len() {
+            let changed = corner + usize::from(letter != other[column]);
+            corner = row[column + 1];
+            row[column + 1] = changed.min(row[column] + 1).min(corner + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// Selected pods that do not serve, and why.
@@ -236,29 +335,26 @@ fn policies(facts: &Facts) -> Vec<Finding> {
     let spec = facts.spec();
     let mut found = Vec::new();
     let ports: Vec<ServicePort> = spec.ports.clone().unwrap_or_default();
-    let local = |node: &str| {
-        ports.iter().any(|port| {
-            facts
-                .endpoints(port)
-                .iter()
-                .any(|e| e.ready && e.node == node)
-        })
-    };
-    let without: Vec<String> = facts
-        .node_addresses()
-        .into_iter()
-        .map(|(name, _)| name)
-        .filter(|name| !local(name))
+    let nodes = facts
+        .nodes
+        .iter()
+        .filter_map(|node| node.metadata.name.clone());
+    let without: Vec<String> = nodes
+        .filter(|node| !ports.iter().any(|port| facts.is_local(port, node)))
         .collect();
     let list = without.join(", ");
     if spec.external_traffic_policy.as_deref() == Some("Local") && !without.is_empty() {
+        let avoided = match facts.kind().as_str() {
+            "LoadBalancer" => "; the load balancer avoids such nodes",
+            _ => "",
+        };
         found.push(note(format!(
-            "spec.externalTrafficPolicy is Local: a client outside gets no answer (a timeout) from {list}, which have no ready pod; the load balancer avoids them"
+            "spec.externalTrafficPolicy is Local, and no pod that is ready runs on {list}: a client outside that dials such a node gets no answer (a timeout){avoided}"
         )));
     }
     if spec.internal_traffic_policy.as_deref() == Some("Local") && !without.is_empty() {
         found.push(note(format!(
-            "spec.internalTrafficPolicy is Local: on {list} the cluster address gives no answer (a timeout), for they have no ready pod"
+            "spec.internalTrafficPolicy is Local, and no pod that is ready runs on {list}: there the cluster address gives no answer (a timeout)"
         )));
     }
     if let Some(ranges) = spec
