@@ -98,9 +98,13 @@ fn who_is_not_root_is_told_before_anything_is_made() {
     std::fs::hard_link(PROGRAM, &program)
         .or_else(|_| std::fs::copy(PROGRAM, &program).map(drop))
         .unwrap();
-    for (arguments, told) in [("up", "sudo fairway up"), ("down", "sudo fairway down")] {
+    for (arguments, told) in [
+        ("up", "sudo fairway up"),
+        ("down", "sudo fairway down"),
+        ("exec --client -- true", "sudo fairway exec"),
+    ] {
         let mut command = Command::new(&program);
-        command.arg(arguments).uid(65534).gid(65534);
+        command.args(arguments.split(' ')).uid(65534).gid(65534);
         let (text, code) = ends(&mut command, folder.path());
         assert_eq!(code, Some(1), "{text}");
         assert!(text.contains(told), "{text}");

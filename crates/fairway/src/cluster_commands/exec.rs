@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::arguments::ClusterFlags;
@@ -30,6 +30,11 @@ pub(crate) struct ExecFlags {
 /// Becomes the command, in the network of that place.
 pub(crate) fn run(at: &ClusterFlags, flags: &ExecFlags) -> Result<ExitCode> {
     let place = cluster::find(at.data_dir.as_deref())?;
+    if !kernel::process::is_root() {
+        bail!(
+            "exec must be started by root (sudo fairway exec ...): it enters another network namespace"
+        );
+    }
     let member = match (&flags.node, flags.client) {
         (Some(node), _) => node.as_str(),
         (None, true) => "client",
