@@ -2,7 +2,7 @@
 //! never changes its port (DNS, say) is not sent there for as long as it keeps sending. TCP notices
 //! by itself.
 
-use forwarding::{Planner, Protocol, ServiceName};
+use forwarding::{Family, Planner, Protocol, Service, ServiceName, ServicePort};
 use kernel::conntrack::{Connection, Conntrack};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -13,41 +13,21 @@ use std::sync::Arc;
 pub(crate) struct Plan {
     addresses: HashMap<SocketAddr, Arc<HashSet<SocketAddr>>>,
     /// A node port counts on any address: which are this node's may have changed since.
-    node_ports: HashMap<u16, Arc<HashSet<SocketAddr>>>,
+    node_ports: HashMap<(Family, u16), Arc<HashSet<SocketAddr>>>,
 }
 
 /// What is to be cleaned after the endpoints of these Services changed; `None` for nothing. A
-/// port without any serving endpoint is left alone until it has one.
+/// port without any serving endpoint of a family is left alone in that family until it has one.
 pub(crate) fn plan<'a>(
     planner: &Planner,
     names: impl Iterator<Item = &'a ServiceName>,
 ) -> Option<Plan> {
     let mut plan = Plan::default();
     for service in names.filter_map(|name| planner.service(name)) {
-        for port in service
-            .ports
-            .iter()
-            .filter(|port| port.protocol == Protocol::Udp)
-        {
-            let serving = port.endpoints.iter().filter(|endpoint| endpoint.serving);
-            let serving: HashSet<SocketAddr> = serving
-                .map(|e| SocketAddr::new(e.address, e.port))
-                .collect();
-            if serving.is_empty() {
-                continue;
-            }
-            let serving = Arc::new(serving);
-            let service_addresses = service.cluster_ips.iter();
-            let external = service
-                .external_ips
-                .iter()
-                .chain(&service.load_balancer_ips);
-            for address in service_addresses.chain(external) {
-                plan.addresses
-                    .insert(SocketAddr::new(*address, port.port), Arc::clone(&serving));
-            }
-            if let Some(node_port) = port.node_port {
-                plan.node_ports.insert(node_port, serving);
+        let ports = service.ports.iter();
+        for port in ports.filter(|port| port.protocol == Protocol::Udp) {
+            for family in Family::BOTH {
+                plan.add(service, port, family);
             }
         }
     }
@@ -55,13 +35,35 @@ pub(crate) fn plan<'a>(
 }
 
 impl Plan {
+    fn add(&mut self, service: &Service, port: &ServicePort, family: Family) {
+        let endpoints = port.endpoints.iter();
+        let serving: HashSet<SocketAddr> = endpoints
+            .filter(|endpoint| endpoint.serving && Family::of(endpoint.address) == family)
+            .map(|endpoint| SocketAddr::new(endpoint.address, endpoint.port))
+            .collect();
+        if serving.is_empty() {
+            return;
+        }
+        let serving = Arc::new(serving);
+        let addresses = service.cluster_ips.iter();
+        let addresses = addresses.chain(&service.external_ips);
+        let addresses = addresses.chain(&service.load_balancer_ips);
+        for address in addresses.filter(|address| Family::of(**address) == family) {
+            let dialled = SocketAddr::new(*address, port.port);
+            self.addresses.insert(dialled, Arc::clone(&serving));
+        }
+        if let Some(node_port) = port.node_port {
+            self.node_ports.insert((family, node_port), serving);
+        }
+    }
+
     /// Whether a connection leads to an endpoint that does not serve what was dialled.
     fn is_stale(&self, connection: &Connection) -> bool {
         let dialled = connection.original.destination;
-        let serving = self
-            .addresses
-            .get(&dialled)
-            .or(self.node_ports.get(&dialled.port()));
+        let serving = self.addresses.get(&dialled).or_else(|| {
+            self.node_ports
+                .get(&(Family::of(dialled.ip()), dialled.port()))
+        });
         serving.is_some_and(|serving| !serving.contains(&connection.reply.source))
     }
 

@@ -68,6 +68,7 @@ fn without_any_serving_endpoint_datagrams_are_left_alone_until_one_comes() {
     let (first, second) = (place.lab.start_pod(1, 5), place.lab.start_pod(2, 5));
     place.serve(&[&first], &json!({}));
     let mut datagrams = talks(&place, &from);
+    // One family after the other: the endpoints of the one are none of the other's.
     place.set_pods(&[]);
     for (dialler, to) in place.ways(&from) {
         let answer = dialler.until(GONE, "UDP", to, Result::is_err);
