@@ -96,6 +96,7 @@ fn node(place: &Place, settings: &Settings, layout: &Layout, member: &Member) ->
             duration(settings.lease_renew_interval),
         )
         .text("data-plane", &settings.data_plane)
+        .switch("allow-host-path", settings.allow_host_path)
 }
 
 fn on_the_lan(flags: Flags, place: &Place, member: &Member) -> Flags {
@@ -139,6 +140,13 @@ impl Flags {
     fn text(mut self, name: &str, value: impl Display) -> Self {
         self.0.push(format!("--{name}").into());
         self.0.push(value.to_string().into());
+        self
+    }
+
+    fn switch(mut self, name: &str, on: bool) -> Self {
+        if on {
+            self.0.push(format!("--{name}").into());
+        }
         self
     }
 

@@ -45,6 +45,8 @@ pub struct Options {
     pub node_monitor_grace_period: Duration,
     /// How the nodes' proxies tell the kernel: `auto` or `nftables`.
     pub data_plane: String,
+    /// Let pods mount files of the machine, which all nodes share.
+    pub allow_host_path: bool,
 }
 
 impl Options {
@@ -64,6 +66,7 @@ impl Options {
             lease_renew_interval: Duration::from_secs(1),
             node_monitor_grace_period: Duration::from_secs(4),
             data_plane: "auto".to_owned(),
+            allow_host_path: false,
         }
     }
 }
@@ -91,6 +94,9 @@ pub struct Settings {
     pub node_monitor_grace_period: Duration,
     /// As in [`Options`].
     pub data_plane: String,
+    /// As in [`Options`].
+    #[serde(default)]
+    pub allow_host_path: bool,
 }
 
 impl Settings {
@@ -118,6 +124,7 @@ impl Settings {
             lease_renew_interval: options.lease_renew_interval,
             node_monitor_grace_period: options.node_monitor_grace_period,
             data_plane: options.data_plane.clone(),
+            allow_host_path: options.allow_host_path,
         };
         let problems = settings.problems();
         if problems.is_empty() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{apply, delete, explain, get, logs};
-use crate::cluster_commands::{down, exec, up};
+use crate::cluster_commands::{down, exec, image, up};
 use crate::roles::{balancer, node, pod, proxy, server};
 
 /// The whole path of a Kubernetes Service in one program: from `apply` to the packet that reaches a pod.
@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Logs(logs::LogsFlags),
     /// Say how packets reach a Service, and where they stop if they do
     Explain(explain::ExplainFlags),
+    /// Load images, and show those that pods can run
+    Image(image::ImageFlags),
     /// Run a command inside a node, or in a client outside the cluster
     Exec(exec::ExecFlags),
     /// Print the version

@@ -2,6 +2,7 @@
 
 pub(crate) mod down;
 pub(crate) mod exec;
+pub(crate) mod image;
 mod kubeconfig;
 pub(crate) mod status;
 pub(crate) mod up;

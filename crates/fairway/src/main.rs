@@ -57,6 +57,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Up(flags) => cluster_commands::up::run(at, flags).await,
         Command::Down(flags) => cluster_commands::down::run(at, flags).await,
         Command::Status => cluster_commands::status::run(at).await,
+        Command::Image(flags) => cluster_commands::image::run(&at, &flags),
         Command::Exec(flags) => cluster_commands::exec::run(&at, &flags),
         Command::Get(flags) => client::get::run(at, flags).await,
         Command::Apply(flags) => client::apply::run(at, flags).await,

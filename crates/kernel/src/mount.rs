@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
 
 /// Shows the file or folder `source` at `target`, which must exist.
 ///
@@ -32,6 +33,27 @@ pub fn tmpfs(target: &Path, bytes: u64) -> io::Result<()> {
         Some(options.as_str()),
     )
     .map_err(io::Error::from)
+}
+
+/// Does something in the mount namespace of a process, in a thread of its own that ends with it. Paths
+/// are those of that namespace.
+///
+/// # Errors
+/// When the namespace cannot be entered, or what `act` says.
+pub fn in_namespace_of<T: Send + 'static>(
+    pid: u32,
+    act: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let namespace = std::fs::File::open(format!("/proc/{pid}/ns/mnt"))?;
+    let thread = std::thread::Builder::new().name("mounts".to_owned());
+    let thread = thread.spawn(move || {
+        // A thread that shares its root and working directory with others may not move.
+        unshare(CloneFlags::CLONE_FS)?;
+        setns(namespace, CloneFlags::CLONE_NEWNS)?;
+        act()
+    })?;
+    let ended = thread.join();
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Takes away whatever is mounted at `target`, in all layers; nothing there is no error. Users of

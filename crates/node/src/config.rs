@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub runtime: RuntimeKind,
     /// The command that starts a supervisor; the path of its configuration is appended.
     pub supervisor: Vec<OsString>,
+    /// Whether pods may mount files of the machine (`hostPath`).
+    pub host_paths: bool,
     /// Labels of the Node object besides the usual ones.
     pub labels: Vec<(String, String)>,
     /// Told once, when the Node is posted as ready.
@@ -105,6 +107,69 @@ impl Config {
     pub(crate) fn log(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
         let directory = self.pod_data_directory(uid).join(container);
         directory.join(format!("{attempt}.log"))
+    }
+
+    /// What the program of an attempt leaves as its last words.
+    pub(crate) fn termination_log(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
+        let directory = self.pod_data_directory(uid).join(container);
+        directory.join(format!("{attempt}.termination"))
+    }
+
+    /// The bundle of an attempt: its runtime specification and its root.
+    pub(crate) fn bundle(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
+        let directory = self.pod_run_directory(uid).join(container);
+        directory.join(attempt.to_string())
+    }
+
+    /// What an attempt writes over its image.
+    pub(crate) fn writable(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
+        let directory = self.pod_data_directory(uid).join(container);
+        directory.join(attempt.to_string())
+    }
+
+    // Names with a dot are no names of containers, which are neighbours.
+
+    /// A volume of files that the node writes. In memory, for Secrets are among them.
+    pub(crate) fn volume_of_files(&self, uid: &str, volume: &str) -> PathBuf {
+        self.pod_run_directory(uid).join("volumes.d").join(volume)
+    }
+
+    /// A volume that is a folder.
+    pub(crate) fn volume_folder(&self, uid: &str, volume: &str) -> PathBuf {
+        self.pod_data_directory(uid).join("volumes.d").join(volume)
+    }
+
+    /// A volume in memory.
+    pub(crate) fn volume_in_memory(&self, uid: &str, volume: &str) -> PathBuf {
+        self.pod_run_directory(uid).join("memory.d").join(volume)
+    }
+
+    /// The pod's `/dev/shm`.
+    pub(crate) fn shared_memory(&self, uid: &str) -> PathBuf {
+        self.pod_run_directory(uid).join("shm.d")
+    }
+
+    /// Where parts of volumes are shown for a container.
+    pub(crate) fn volume_parts(&self, uid: &str, container: &str) -> PathBuf {
+        self.pod_run_directory(uid).join("parts.d").join(container)
+    }
+
+    /// The pod's own files of `/etc`.
+    pub(crate) fn etc(&self, uid: &str) -> PathBuf {
+        self.pod_data_directory(uid).join("etc.d")
+    }
+
+    /// A pod's cgroup below the mount point of every hierarchy.
+    pub(crate) fn cgroup_path(&self, uid: &str, unified: Option<&Path>) -> PathBuf {
+        let own = self.pod_cgroup(uid);
+        let relative = own
+            .as_ref()
+            .zip(unified)
+            .and_then(|(own, mount)| own.strip_prefix(mount).ok());
+        match relative {
+            Some(path) => Path::new("/").join(path),
+            None => PathBuf::from(format!("/fairway-{}/pods/{uid}", self.node_name)),
+        }
     }
 
     /// A pod's cgroup.

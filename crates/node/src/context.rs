@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::image::ImageStore;
 use crate::machine::Machine;
+use crate::objects::Objects;
 use crate::services::ServiceLinks;
 
 /// What all workers of a node share.
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) services: ServiceLinks,
     pub(crate) events: Events,
     pub(crate) machine: Machine,
+    /// ConfigMaps and Secrets that pods mount.
+    pub(crate) objects: Objects,
     addresses: Mutex<AddressPool>,
     /// Pods' uids by namespace and name.
     names: Mutex<HashMap<(String, String), String>>,
@@ -41,6 +44,7 @@ impl Context {
             events,
             services: ServiceLinks::default(),
             machine: Machine::read(),
+            objects: Objects::default(),
             addresses: Mutex::default(),
             names: Mutex::default(),
         }

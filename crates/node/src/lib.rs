@@ -18,6 +18,7 @@ pub mod image;
 mod logs;
 mod machine;
 mod node_network;
+mod objects;
 mod pod;
 mod pod_network;
 mod pods;
@@ -26,6 +27,7 @@ mod registration;
 mod run;
 mod services;
 mod supervisor;
+mod volume;
 mod worker;
 
 pub use config::{Config, KUBELET_PORT, LEASE_DURATION, LEASE_RENEW, Ready, RuntimeKind};

@@ -5,6 +5,8 @@ mod line;
 mod query;
 mod server;
 mod stream;
+mod tail;
 mod tls;
 
 pub(crate) use server::serve;
+pub(crate) use tail::last_lines;

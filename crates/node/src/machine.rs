@@ -1,6 +1,15 @@
 //! What the machine is: read once from `/proc` and `/etc`.
 
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
+
+use crate::pod::spec::MachineRights;
+
+/// Where devices are not the machine's own but of some mount.
+const NOT_DEVICES: [&str; 5] = ["pts", "shm", "mqueue", "fd", "console"];
 
 /// Facts of the machine.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,6 +20,10 @@ pub(crate) struct Machine {
     pub(crate) system_name: String,
     pub(crate) machine_id: String,
     pub(crate) boot_id: String,
+    /// What its containers may have.
+    pub(crate) rights: MachineRights,
+    /// Where the cgroup hierarchy of version 2 is mounted.
+    pub(crate) unified_cgroups: Option<PathBuf>,
 }
 
 impl Machine {
@@ -28,8 +41,72 @@ impl Machine {
             system_name: system_name(&line("/etc/os-release")),
             machine_id: line("/etc/machine-id"),
             boot_id: line("/proc/sys/kernel/random/boot_id"),
+            rights: MachineRights {
+                capabilities: capabilities(&line("/proc/self/status")),
+                filters_devices: filters_devices(&kernel::cgroup::all_mounts()),
+            },
+            unified_cgroups: kernel::cgroup::unified_mount().ok(),
         }
     }
+}
+
+/// `CapEff:\t000001fffeffffff`
+fn capabilities(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = line.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
+    set.unwrap_or(0)
+}
+
+/// Version 1 has a hierarchy for it; with version 2 alone it takes a program that is not there yet.
+fn filters_devices(cgroup_mounts: &[PathBuf]) -> bool {
+    cgroup_mounts
+        .iter()
+        .filter_map(|mount| mount.file_name()?.to_str())
+        .any(|name| name.split(',').any(|controller| controller == "devices"))
+}
+
+/// The machine's devices, for containers that are to have them all.
+pub(crate) fn devices() -> Vec<LinuxDevice> {
+    let mut all = Vec::new();
+    add_devices(Path::new("/dev"), &mut all);
+    all
+}
+
+fn add_devices(folder: &Path, all: &mut Vec<LinuxDevice>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if NOT_DEVICES.iter().any(|known| name == *known) {
+            continue;
+        }
+        if kind.is_dir() {
+            add_devices(&entry.path(), all);
+        } else if kind.is_char_device() || kind.is_block_device() {
+            all.extend(device(&entry.path(), kind.is_block_device()));
+        }
+    }
+}
+
+fn device(path: &Path, is_block: bool) -> Option<LinuxDevice> {
+    let metadata = fs::metadata(path).ok()?;
+    let number = metadata.rdev();
+    let kind = if is_block {
+        LinuxDeviceType::B
+    } else {
+        LinuxDeviceType::C
+    };
+    LinuxDeviceBuilder::default()
+        .path(path)
+        .typ(kind)
+        .major(i64::from(rustix::fs::major(number)))
+        .minor(i64::from(rustix::fs::minor(number)))
+        .file_mode(metadata.mode() & 0o7777)
+        .uid(metadata.uid())
+        .gid(metadata.gid())
+        .build()
+        .ok()
 }
 
 /// `MemTotal:  24612345 kB`
@@ -65,5 +142,11 @@ mod tests {
             "Debian 12"
         );
         assert_eq!((memory(""), system_name("").as_str()), (0, "Linux"));
+        assert_eq!(
+            capabilities("Name:\tx\nCapEff:\t00000000a80425fb\n"),
+            0xa804_25fb
+        );
+        assert!(filters_devices(&["/sys/fs/cgroup/devices".into()]));
+        assert!(!filters_devices(&["/sys/fs/cgroup".into()]));
     }
 }

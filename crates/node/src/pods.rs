@@ -150,12 +150,12 @@ async fn sweep(context: &Context, uid: &str) {
     if let Ok((supervisor, _states)) = Supervisor::connect(&directory, uid).await {
         end_supervisor(&supervisor).await;
     }
-    kill_group(config, uid).await;
+    kill_group(context, uid).await;
     if let Some(attachment) = read_attachment(&directory) {
         if let Err(error) = pod_network::detach(&context.netlink, &attachment).await {
             tracing::warn!(pod = uid, %error, "the link of a removed pod is still there");
         }
         context.addresses().release(&attachment.addresses);
     }
-    remove_files(config, uid).await;
+    remove_files(context, uid).await;
 }

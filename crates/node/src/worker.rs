@@ -4,11 +4,15 @@
 //! wait for each other.
 
 mod adopt;
+mod bundle;
+mod ending;
+mod hooks;
 mod probes;
 mod report;
 mod sandbox;
 mod start;
 mod stop;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +33,10 @@ use crate::pod::status::full_name;
 use crate::pod_network::Attachment;
 use crate::probe::{Answer, Purpose, Running};
 use crate::supervisor::{States, Supervisor};
+use crate::volume;
+use hooks::HookEnd;
 use report::Report;
+use volumes::VolumeKeeper;
 
 pub(crate) use adopt::read_attachment;
 pub(crate) use report::remove_files;
@@ -37,6 +44,9 @@ pub(crate) use sandbox::{end as end_supervisor, kill_group};
 
 /// Answers of probes that wait for the worker.
 const ANSWERS_QUEUE: usize = 64;
+
+/// Ends of hooks that wait for the worker.
+const HOOKS_QUEUE: usize = 16;
 
 /// Without a reason to wake earlier, a worker looks again after so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -60,6 +70,9 @@ pub(crate) struct Worker {
     probes: BTreeMap<(String, Purpose), Running>,
     answers: mpsc::Receiver<Answer>,
     answers_sender: mpsc::Sender<Answer>,
+    hooks: mpsc::Receiver<HookEnd>,
+    hooks_sender: mpsc::Sender<HookEnd>,
+    volumes: VolumeKeeper,
     /// When each stopping container will be killed.
     kill_times: BTreeMap<String, Instant>,
     updates: watch::Receiver<Update>,
@@ -71,6 +84,7 @@ impl Worker {
     pub(crate) fn new(context: Arc<Context>, mut updates: watch::Receiver<Update>) -> Self {
         let update = updates.borrow_and_update().clone();
         let (answers_sender, answers) = mpsc::channel(ANSWERS_QUEUE);
+        let (hooks_sender, hooks) = mpsc::channel(HOOKS_QUEUE);
         let known_start = update
             .pod
             .status
@@ -92,6 +106,9 @@ impl Worker {
             probes: BTreeMap::new(),
             answers,
             answers_sender,
+            hooks,
+            hooks_sender,
+            volumes: VolumeKeeper::default(),
             kill_times: BTreeMap::new(),
             updates,
             report: Report::default(),
@@ -128,6 +145,7 @@ impl Worker {
     /// Performs an action; says whether what is observed has changed.
     async fn perform(&mut self, action: Action) -> bool {
         match action {
+            Action::MakeVolumes => self.make_volumes().await,
             Action::MakeSandbox => self.make_sandbox().await,
             Action::Start { container, attempt } => self.start(&container, attempt).await,
             Action::Stop {
@@ -158,6 +176,8 @@ impl Worker {
                 None => self.on_supervisor_lost().await,
             },
             Some(answer) = self.answers.recv() => self.on_answer(answer),
+            Some(end) = self.hooks.recv() => self.on_hook_end(end),
+            () = self.volumes.changed() => self.on_volumes_changed(),
             result = self.report.finished() => self.on_reported(result).await,
             () = sleep_until(wake_at) => {}
         }
@@ -172,8 +192,19 @@ impl Worker {
     /// Takes a newer object. Watch and answers to writes race; the older loses.
     fn set_pod(&mut self, pod: Pod) {
         let version = |pod: &Pod| pod.metadata.resource_version.as_ref()?.parse::<u64>().ok();
-        if version(&pod) >= version(&self.pod) {
-            self.pod = pod;
+        if version(&pod) < version(&self.pod) {
+            return;
+        }
+        let shown = |pod: &Pod| {
+            (
+                pod.metadata.labels.clone(),
+                pod.metadata.annotations.clone(),
+            )
+        };
+        let changed = shown(&pod) != shown(&self.pod);
+        self.pod = pod;
+        if changed && !volume::all(&self.pod).is_empty() {
+            self.on_volumes_changed();
         }
     }
 
@@ -197,26 +228,34 @@ impl Worker {
             observation.previous = observation.state.take();
             observation.stopping = false;
             observation.unhealthy = None;
-            observation.termination_message.clear();
+            observation.in_post_start = false;
             observation.started = !has_startup_probe;
             observation.ready = false;
             self.kill_times.remove(&name);
         }
         let runs = matches!(state.phase, Phase::Running { .. });
+        let attempt = state.attempt;
         observation.state = Some(state);
-        if runs {
-            self.start_probes(&name);
-        } else {
+        if !runs {
+            observation.in_post_start = false;
             self.end_probes(&name);
-            self.note_end(&name);
+            self.read_message(&name);
+            return self.note_end(&name);
         }
+        if is_new && self.begin_post_start(&name, attempt) {
+            if let Some(observation) = self.observed.containers.get_mut(&name) {
+                observation.in_post_start = true;
+            }
+            return;
+        }
+        self.start_probes(&name);
     }
 
     /// Tells of an end that leads to waiting for the back-off.
     fn note_end(&self, name: &str) {
-        let role = containers::find(&self.pod, name).map(|(role, _)| role);
         let observation = &self.observed.containers[name];
-        let (Some(role), Some(end)) = (role, observation.end()) else {
+        let found = containers::find(&self.pod, name).zip(observation.end());
+        let Some(((role, container), end)) = found else {
             return;
         };
         if end.reason == "StartError" {
@@ -225,7 +264,7 @@ impl Worker {
         }
         let ending = self.observed.gone || self.pod.metadata.deletion_timestamp.is_some();
         let waits = observation.backoff.restart_at(end.at) > Timestamp::now();
-        if waits && !ending && containers::restarts(&self.pod, role, end.code) {
+        if waits && !ending && containers::restarts(&self.pod, role, container, end.code) {
             let pod = full_name(&self.pod);
             let message = format!("Back-off restarting failed container {name} in pod {pod}");
             self.note(Some(name), (Kind::Warning, "BackOff"), message);

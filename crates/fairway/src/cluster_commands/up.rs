@@ -52,6 +52,9 @@ pub(crate) struct UpFlags {
     /// How the nodes' proxies tell the kernel
     #[arg(long, default_value = "auto", value_parser = ["auto", "nftables"])]
     data_plane: String,
+    /// Let pods mount files of this machine (hostPath); all nodes share them
+    #[arg(long)]
+    allow_host_path: bool,
     /// Return when the cluster is ready, and leave it running
     #[arg(long)]
     detach: bool,
@@ -126,6 +129,7 @@ fn options(program: PathBuf, data_dir: PathBuf, flags: &UpFlags) -> Options {
         lease_renew_interval: flags.lease_renew_interval,
         node_monitor_grace_period: flags.node_monitor_grace_period,
         data_plane: flags.data_plane.clone(),
+        allow_host_path: flags.allow_host_path,
         ..Options::new(program, data_dir)
     }
 }

@@ -49,6 +49,9 @@ pub(crate) struct NodeFlags {
     /// How containers run
     #[arg(long, default_value = "processes", value_parser = ["processes", "containers"])]
     runtime: String,
+    /// Let pods mount files of this machine (hostPath); all nodes of a standalone cluster share them
+    #[arg(long)]
+    allow_host_path: bool,
     /// How the proxy tells the kernel
     #[arg(long, default_value = "auto", value_parser = ["auto", "nftables"])]
     data_plane: String,
@@ -113,6 +116,7 @@ fn node_config(
             _ => node::RuntimeKind::Processes,
         },
         supervisor: node::Config::own_supervisor(),
+        host_paths: flags.allow_host_path,
         labels: Vec::new(),
         ready: ready.into(),
     })

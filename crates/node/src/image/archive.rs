@@ -48,6 +48,7 @@ struct RunConfig {
     env: Option<Vec<String>>,
     working_dir: Option<String>,
     user: Option<String>,
+    stop_signal: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -190,6 +191,7 @@ fn image(name: &str, digest: &str, parts: (&RunConfig, &[PathBuf], u64)) -> Imag
         environment: config.env.iter().flatten().filter_map(pair).collect(),
         working_directory: config.working_dir.clone().unwrap_or_default(),
         user: config.user.clone().unwrap_or_default(),
+        stop_signal: config.stop_signal.clone().unwrap_or_default(),
         builtin: false,
         size: size.try_into().unwrap_or(i64::MAX),
     }

@@ -12,6 +12,9 @@ use super::store::{Image, ImageError, IoContext};
 /// The built-in image's full name, without its tag: every tag is this one.
 const NAME: &str = "docker.io/fairway/echo";
 
+/// The one that lists show.
+pub(super) const FULL_NAME: &str = "docker.io/fairway/echo:latest";
+
 /// The program's name in the image's root.
 const PROGRAM: &str = "echo";
 

@@ -38,6 +38,8 @@ pub(crate) struct Image {
     pub(crate) working_directory: String,
     /// `user`, `user:group`, by name or number.
     pub(crate) user: String,
+    /// The signal that asks its program to end, as the image has it; none is SIGTERM.
+    pub(crate) stop_signal: String,
     /// Comes with Fairway.
     pub(crate) builtin: bool,
     /// Of all its files.
@@ -115,8 +117,18 @@ impl ImageStore {
             .ok_or_else(|| ImageError::Absent(name.to_owned()))
     }
 
+    /// All images by their full names, the built-in one among them.
+    pub(crate) fn all(&self) -> Result<BTreeMap<String, Image>, ImageError> {
+        let mut all = self.index()?;
+        all.insert(
+            builtin::FULL_NAME.to_owned(),
+            builtin::image(&self.directory)?,
+        );
+        Ok(all)
+    }
+
     /// All loaded images by their full names.
-    pub(crate) fn index(&self) -> Result<BTreeMap<String, Image>, ImageError> {
+    fn index(&self) -> Result<BTreeMap<String, Image>, ImageError> {
         read(&self.directory.join(INDEX))
     }
 

@@ -1,6 +1,6 @@
 //! A pod's containers by the part they play.
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRuleOnExitCodes, Pod};
 
 /// The part a container plays in its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,19 @@ fn role_of_initial(container: &Container) -> Role {
     }
 }
 
-/// Whether a container that ended with `exit_code` is to be started again.
-pub(crate) fn restarts(pod: &Pod, role: Role, exit_code: i32) -> bool {
+/// Whether a container that ended with `exit_code` is to be started again: by its own rules, by its own policy,
+/// or by the pod's.
+pub(crate) fn restarts(pod: &Pod, role: Role, container: &Container, exit_code: i32) -> bool {
+    if restarts_by_rule(container, exit_code) {
+        return true;
+    }
+    if let (Role::Init | Role::Main, Some(own)) = (role, container.restart_policy.as_deref()) {
+        return match own {
+            "Always" => true,
+            "Never" => false,
+            _ => exit_code != 0,
+        };
+    }
     let policy = pod
         .spec
         .as_ref()
@@ -58,9 +69,60 @@ pub(crate) fn restarts(pod: &Pod, role: Role, exit_code: i32) -> bool {
     }
 }
 
+/// The first rule that fits says so; there is no other action than to restart.
+fn restarts_by_rule(container: &Container, exit_code: i32) -> bool {
+    let rules = container.restart_policy_rules.iter().flatten();
+    let fits = |codes: &ContainerRestartRuleOnExitCodes| {
+        let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
+        listed == (codes.operator == "In")
+    };
+    rules
+        .filter(|rule| rule.action == "Restart")
+        .filter_map(|rule| rule.exit_codes.as_ref())
+        .any(fits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_containers_own_rules_and_policy_come_first() {
+        let rule = json!({"action": "Restart", "exitCodes": {"operator": "In", "values": [7]}});
+        let other = json!({"action": "Restart", "exitCodes": {"operator": "NotIn", "values": [0]}});
+        let cases = [
+            (
+                json!({"restartPolicy": "Never", "restartPolicyRules": [rule]}),
+                7,
+                true,
+            ),
+            (
+                json!({"restartPolicy": "Never", "restartPolicyRules": [rule]}),
+                8,
+                false,
+            ),
+            (
+                json!({"restartPolicy": "Never", "restartPolicyRules": [other]}),
+                8,
+                true,
+            ),
+            (
+                json!({"restartPolicy": "Never", "restartPolicyRules": [other]}),
+                0,
+                false,
+            ),
+            (json!({"restartPolicy": "OnFailure"}), 1, true),
+            (json!({"restartPolicy": "OnFailure"}), 0, false),
+        ];
+        for (mut object, code, expected) in cases {
+            object["name"] = json!("c");
+            let container: Container = serde_json::from_value(object.clone()).unwrap();
+            let pod = Pod::default();
+            let found = restarts(&pod, Role::Main, &container, code);
+            assert_eq!(found, expected, "{object} {code}");
+        }
+    }
 
     #[test]
     fn restart_policies() {
@@ -78,7 +140,7 @@ mod tests {
             let mut pod = Pod::default();
             pod.spec.get_or_insert_default().restart_policy = Some(policy.into());
             assert_eq!(
-                restarts(&pod, role, code),
+                restarts(&pod, role, &Container::default(), code),
                 expected,
                 "{policy} {role:?} {code}"
             );

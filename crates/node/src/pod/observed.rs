@@ -15,6 +15,8 @@ pub(crate) struct Observed {
     pub(crate) sandbox: Option<Sandbox>,
     /// Why the sandbox could not be made, and when to try again.
     pub(crate) sandbox_failure: Option<Hindrance>,
+    /// The pod's volumes.
+    pub(crate) volumes: Volumes,
     /// By container name; containers that were never touched are absent.
     pub(crate) containers: BTreeMap<String, Observation>,
     /// The object is no longer in the API.
@@ -30,6 +32,19 @@ pub(crate) struct Sandbox {
     pub(crate) since: Timestamp,
     /// The pod's addresses, the primary family first.
     pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// What is known of a pod's volumes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Volumes {
+    /// They are there, so containers can start.
+    pub(crate) ready: bool,
+    /// They hold what they should, until `due`.
+    pub(crate) fresh: bool,
+    /// When something in them gets old.
+    pub(crate) due: Option<Timestamp>,
+    /// Why they could not be made or renewed, and when to try again.
+    pub(crate) failure: Option<Hindrance>,
 }
 
 /// What is known of a container.
@@ -53,8 +68,10 @@ pub(crate) struct Observation {
     pub(crate) unhealthy: Option<String>,
     /// `image` as resolved: what is in `status.imageID`.
     pub(crate) image_id: String,
-    /// What the program left in its termination log.
-    pub(crate) termination_message: String,
+    /// What the programs of attempts left as their last words.
+    pub(crate) messages: BTreeMap<u32, String>,
+    /// Its `postStart` hook runs: until it ends the container does not count as running.
+    pub(crate) in_post_start: bool,
     /// The attempt whose end nobody saw, because its supervisor died.
     pub(crate) lost: Option<u32>,
 }
@@ -100,16 +117,15 @@ impl Observation {
 
     /// How its newest attempt ended, if it did.
     pub(crate) fn end(&self) -> Option<End> {
-        let mut end = self.end_as_seen(self.state.as_ref()?)?;
-        if end.message.is_none() && !self.termination_message.is_empty() {
-            end.message = Some(self.termination_message.clone());
-        }
-        Some(end)
+        self.end_as_seen(self.state.as_ref()?)
     }
 
     /// How an attempt ended, or that nobody saw it.
     pub(crate) fn end_as_seen(&self, state: &ContainerState) -> Option<End> {
         let mut end = end_of(state)?;
+        if end.message.is_none() {
+            end.message = self.messages.get(&state.attempt).cloned();
+        }
         if self.lost == Some(state.attempt) {
             end.reason = "ContainerStatusUnknown";
             end.message = Some(LOST.to_owned());

@@ -1,7 +1,7 @@
 //! The next actions for a pod: a pure function of the object, of what was observed and of the time.
 //!
 //! The order of things is kubelet's (`pkg/kubelet/kuberuntime/kuberuntime_manager.go`, `computePodActions`):
-//! the sandbox, the init containers one after another, sidecars among them as soon as each has started, then
+//! the volumes, the sandbox, the init containers one after another, sidecars among them as soon as each has started, then
 //! all main containers at once. A pod that is ending stops its main containers first and its sidecars last,
 //! in reverse order. Asking again without a change asks for nothing new.
 
@@ -14,6 +14,7 @@ use super::backoff::later;
 use super::containers::{self, Role};
 use super::observed::{Observation, Observed, Sandbox};
 use super::status;
+use crate::volume;
 
 /// Kubernetes' default for `terminationGracePeriodSeconds`.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -21,6 +22,8 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 /// Something to do for a pod.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
+    /// Make the pod's volumes, or bring them up to date.
+    MakeVolumes,
     /// Start the supervisor and connect the pod to the network.
     MakeSandbox,
     /// Start an attempt of a container.
@@ -80,6 +83,9 @@ pub(crate) fn plan(pod: &Pod, observed: &Observed, now: Timestamp) -> Plan {
         end(&mut plan, pod, observed, &StopAll::completed(pod));
         return plan;
     }
+    if keep_volumes(&mut plan, pod, observed, now) == Gate::Closed {
+        return plan;
+    }
     match &observed.sandbox {
         Some(sandbox) => run(
             &mut plan,
@@ -107,7 +113,8 @@ fn ending(pod: &Pod, observed: &Observed) -> Option<Duration> {
     })
 }
 
-fn own_grace(pod: &Pod) -> Duration {
+/// How long a pod's containers may take to end, if nobody says otherwise.
+pub(crate) fn own_grace(pod: &Pod) -> Duration {
     pod.spec
         .as_ref()
         .and_then(|spec| spec.termination_grace_period_seconds)
@@ -179,6 +186,25 @@ fn is_running(observed: &Observed, name: &str) -> bool {
         .is_some_and(Observation::is_running)
 }
 
+/// Nothing starts before the volumes are there; once they are, a failure to renew them stops nothing.
+fn keep_volumes(plan: &mut Plan, pod: &Pod, observed: &Observed, now: Timestamp) -> Gate {
+    let volumes = &observed.volumes;
+    if volume::all(pod).is_empty() {
+        return Gate::Open;
+    }
+    let is_due = volumes.due.is_some_and(|due| due <= now);
+    match &volumes.failure {
+        Some(failure) if failure.retry_at > now => plan.wake(failure.retry_at),
+        _ if is_due || !volumes.fresh || !volumes.ready => plan.act(Action::MakeVolumes),
+        _ => volumes.due.into_iter().for_each(|due| plan.wake(due)),
+    }
+    if volumes.ready {
+        Gate::Open
+    } else {
+        Gate::Closed
+    }
+}
+
 fn make_sandbox(plan: &mut Plan, observed: &Observed, now: Timestamp) {
     match &observed.sandbox_failure {
         Some(failure) if failure.retry_at > now => plan.wake(failure.retry_at),
@@ -217,6 +243,10 @@ fn run(plan: &mut Plan, run: &Run<'_>) {
     }
     for container in containers::main(run.pod) {
         keep_running(plan, run, Role::Main, container);
+        // kubelet runs the hook before it goes on to the next one.
+        if run.observation(container).in_post_start {
+            return;
+        }
     }
 }
 
@@ -233,7 +263,7 @@ fn run_init(plan: &mut Plan, run: &Run<'_>, container: &Container) -> Gate {
 fn keep_sidecar(plan: &mut Plan, run: &Run<'_>, container: &Container) -> Gate {
     keep_running(plan, run, Role::Sidecar, container);
     let observation = run.observation(container);
-    if observation.is_running() && observation.started {
+    if observation.is_running() && observation.started && !observation.in_post_start {
         Gate::Open
     } else {
         Gate::Closed
@@ -248,7 +278,7 @@ fn keep_running(plan: &mut Plan, run: &Run<'_>, role: Role, container: &Containe
         return;
     }
     if let Some(end) = observation.end().filter(|_| run.has_begun(container)) {
-        if !containers::restarts(run.pod, role, end.code) {
+        if !containers::restarts(run.pod, role, container, end.code) {
             return;
         }
         let at = observation.backoff.restart_at(end.at);

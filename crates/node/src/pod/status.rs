@@ -108,8 +108,8 @@ impl View<'_> {
         let unknown = Observation::default();
         let known = self.observed.containers.get(&container.name);
         let observation = known.unwrap_or(&unknown);
-        let (state, last_state) = self.states(role, observation);
-        let running = observation.is_running();
+        let (state, last_state) = self.states(role, container, observation);
+        let running = observation.is_running() && !observation.in_post_start;
         let ready = match role {
             Role::Init => observation.end().is_some_and(|end| end.code == 0),
             _ => running && observation.started && observation.ready,
@@ -134,19 +134,26 @@ impl View<'_> {
     fn states(
         &self,
         role: Role,
+        container: &Container,
         observation: &Observation,
     ) -> (ContainerState, Option<ContainerState>) {
         let previous = observation.previous.as_ref().and_then(|state| {
             Some(self.terminated(&state.name, state.attempt, &observation.end_as_seen(state)?))
         });
         if let Some(since) = observation.running_since() {
-            return (running(since), previous);
+            // As with kubelet, which reports nothing new while it waits for the hook.
+            let state = if observation.in_post_start {
+                waiting("ContainerCreating", "")
+            } else {
+                running(since)
+            };
+            return (state, previous);
         }
         let Some((end, attempt)) = self.end(observation) else {
             return (self.not_started(observation), None);
         };
         let terminated = self.terminated(&attempt.0, attempt.1, &end);
-        match self.wait_after(role, observation, &end) {
+        match self.wait_after(role, container, observation, &end) {
             Some(waiting) => (waiting, Some(terminated)),
             None => (terminated, previous),
         }
@@ -177,13 +184,14 @@ impl View<'_> {
     fn wait_after(
         &self,
         role: Role,
+        container: &Container,
         observation: &Observation,
         end: &End,
     ) -> Option<ContainerState> {
         let over = self.observed.gone
             || self.pod.metadata.deletion_timestamp.is_some()
             || self.is_past_deadline()
-            || !containers::restarts(self.pod, role, end.code);
+            || !containers::restarts(self.pod, role, container, end.code);
         if over {
             return None;
         }
@@ -193,12 +201,8 @@ impl View<'_> {
         if observation.backoff.restart_at(end.at) <= self.now {
             return None;
         }
-        let name = observation
-            .state
-            .as_ref()
-            .map_or("", |state| state.name.as_str());
         let delay = observation.backoff.delay(end.at).as_secs();
-        let message = back_off_message(self.pod, name, delay);
+        let message = back_off_message(self.pod, &container.name, delay);
         Some(waiting("CrashLoopBackOff", &message))
     }
 
@@ -277,13 +281,18 @@ impl View<'_> {
         let Some(observation) = self.observed.containers.get(&container.name) else {
             return Progress::NotStarted;
         };
+        if observation.in_post_start && observation.next_attempt() <= 1 {
+            return Progress::NotStarted;
+        }
         if observation.is_running() {
             return Progress::Running;
         }
         match observation.end() {
             None => Progress::NotStarted,
             Some(end) if role == Role::Init && end.code == 0 => Progress::Succeeded,
-            Some(end) if containers::restarts(self.pod, role, end.code) => Progress::Restarting,
+            Some(end) if containers::restarts(self.pod, role, container, end.code) => {
+                Progress::Restarting
+            }
             Some(end) if end.code == 0 => Progress::Succeeded,
             Some(_) => Progress::Failed,
         }

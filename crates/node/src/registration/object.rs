@@ -198,15 +198,12 @@ fn info(context: &Context) -> NodeSystemInfo {
 }
 
 fn images(context: &Context) -> Vec<ContainerImage> {
-    let built_in = context.images.find("fairway/echo").ok();
-    let loaded = context.images.index().unwrap_or_default();
-    let built_in = built_in.map(|image| ("docker.io/fairway/echo:latest".to_owned(), image));
-    let all = built_in.into_iter().chain(loaded);
+    let all = context.images.all().unwrap_or_default();
     let image = |(name, image): (String, crate::image::Image)| ContainerImage {
         names: Some(vec![image.id, name]),
         size_bytes: Some(image.size),
     };
-    all.map(image).collect()
+    all.into_iter().map(image).collect()
 }
 
 /// The machine's architecture by Go's name, as Kubernetes has it.

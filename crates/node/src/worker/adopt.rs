@@ -62,6 +62,8 @@ impl Worker {
         let Some(status) = reported_status(&self.pod, &state.name).cloned() else {
             return;
         };
+        let has_startup_probe = containers::find(&self.pod, &state.name)
+            .is_some_and(|(_, container)| container.startup_probe.is_some());
         let same_attempt = u32::try_from(status.restart_count) == Ok(state.attempt);
         if same_attempt && matches!(state.phase, Phase::Running { .. }) {
             let observation = self
@@ -71,7 +73,8 @@ impl Worker {
                 .or_default();
             // As if the attempt were known already, so that it is not taken for a new one.
             observation.state = Some(state.clone());
-            observation.started = status.started.unwrap_or(false);
+            // Without a startup probe it may have been reported as not started only while its hook ran.
+            observation.started = status.started.unwrap_or(false) || !has_startup_probe;
             observation.ready = status.ready;
         }
     }
@@ -84,6 +87,7 @@ impl Worker {
             observation.previous = observation.state.take();
             observation.state = Some(state);
             self.lose(&name);
+            self.read_message(&name);
         }
     }
 

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use kernel::cgroup;
+use kernel::Cgroup;
 use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::Worker;
+use super::sandbox::groups;
+use crate::context::Context;
 use crate::pod::status::status;
 
 /// So long a pod that is being set up is not reported.
@@ -135,7 +137,7 @@ impl Worker {
                 }
             }
         }
-        remove_files(&self.context.config, &self.uid).await;
+        remove_files(&self.context, &self.uid).await;
     }
 
     async fn write_last_status(&mut self) {
@@ -174,15 +176,16 @@ impl Worker {
     }
 }
 
-/// Removes a pod's files and its cgroup.
-pub(crate) async fn remove_files(config: &crate::config::Config, uid: &str) {
-    if let Some(path) = config.pod_cgroup(uid) {
-        // The kernel lets go of a group some milliseconds after its last process.
-        let removed = tokio::task::spawn_blocking(move || cgroup::remove_everywhere(&path)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(pod = uid, %error, "the pod's cgroup is still there");
-        }
+/// Removes a pod's files and its cgroups.
+pub(crate) async fn remove_files(context: &Context, uid: &str) {
+    let groups = groups(context, uid);
+    // The kernel lets go of a group some milliseconds after its last process.
+    let removed =
+        tokio::task::spawn_blocking(move || groups.iter().try_for_each(Cgroup::remove)).await;
+    if let Ok(Err(error)) = removed {
+        tracing::warn!(pod = uid, %error, "the pod's cgroup is still there");
     }
+    let config = &context.config;
     for directory in [
         config.pod_run_directory(uid),
         config.pod_data_directory(uid),

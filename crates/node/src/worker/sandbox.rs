@@ -7,21 +7,29 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kernel::{Cgroup, Pidfd};
+use pod::Tmpfs;
 use pod::protocol::{Phase, Verb};
 use tokio::time::timeout;
 
 use super::Worker;
-use crate::config::{Config, RuntimeKind};
+use crate::config::RuntimeKind;
+use crate::context::Context;
 use crate::error::{Error, IoContext};
 use crate::events::Kind;
+use crate::pod::etc::Names;
 use crate::pod::observed::{Hindrance, Sandbox};
 use crate::pod::plan::retry_at;
+use crate::pod::spec::refusals::is_safe_sysctl;
 use crate::pod::status::is_on_host_network;
 use crate::pod_network::{self, Attachment};
 use crate::supervisor::{Supervisor, launch};
+use crate::volume;
 
 /// The record of a pod's place in the network, in its run directory.
 pub(crate) const ATTACHMENT_FILE: &str = "attachment.json";
+
+/// The size of a pod's `/dev/shm`, as container runtimes have it.
+const SHARED_MEMORY: u64 = 64 * 1024 * 1024;
 
 /// A supervisor that was told to end and has not by then is killed.
 const END_WITHIN: Duration = Duration::from_secs(6);
@@ -67,7 +75,7 @@ impl Worker {
             since,
             addresses: attachment.addresses,
         });
-        Ok(())
+        self.write_etc()
     }
 
     fn hold(&mut self, (supervisor, states): (Supervisor, crate::supervisor::States)) {
@@ -104,36 +112,78 @@ impl Worker {
         let name = meta.name.as_deref().unwrap_or_default();
         let namespace = meta.namespace.as_deref().unwrap_or_default();
         let config = &self.context.config;
+        let in_containers = config.runtime == RuntimeKind::Containers;
         pod::Config {
             pod: format!("{namespace}/{name}"),
             uid: self.uid.clone(),
             run_directory: self.run_directory(),
             cgroup: config.pod_cgroup(&self.uid),
-            hostname: self.hostname(),
+            hostname: self.names().hostname(&self.pod),
             host_network: is_on_host_network(&self.pod),
-            private_mounts: config.runtime == RuntimeKind::Containers,
-            sysctls: if is_on_host_network(&self.pod) {
-                Vec::new()
+            host_ipc: self.uses_host_ipc(),
+            share_process_namespace: in_containers && self.shares_processes(),
+            private_mounts: in_containers,
+            tmpfs: if in_containers {
+                self.file_systems_in_memory()
             } else {
-                pod_network::sysctls()
+                Vec::new()
             },
-            ..pod::Config::default()
+            sysctls: self.sysctls(),
         }
     }
 
-    /// The pod's host name: given, or the pod's name as far as a host name goes.
-    pub(super) fn hostname(&self) -> String {
-        let given = self
+    /// What the pod is called inside.
+    pub(super) fn names(&self) -> Names {
+        Names::of(&self.pod, &self.context.config.node_name)
+    }
+
+    /// The pod's shared memory and its volumes in memory.
+    fn file_systems_in_memory(&self) -> Vec<Tmpfs> {
+        let config = &self.context.config;
+        let mut all = Vec::new();
+        if !self.uses_host_ipc() {
+            all.push(Tmpfs {
+                path: config.shared_memory(&self.uid),
+                bytes: Some(SHARED_MEMORY),
+                mode: 0o1777,
+                group: None,
+            });
+        }
+        let group = volume::group(&self.pod);
+        for one in volume::all(&self.pod) {
+            if let Ok(volume::Kind::EmptyDir(folder)) = volume::kind(one)
+                && folder.in_memory
+            {
+                all.push(Tmpfs {
+                    path: config.volume_in_memory(&self.uid, &one.name),
+                    bytes: folder.bytes,
+                    mode: volume::empty_dir::mode(group),
+                    group,
+                });
+            }
+        }
+        all
+    }
+
+    /// The node's own settings for every pod, then the pod's. What reaches beyond the pod is refused with its
+    /// containers.
+    fn sysctls(&self) -> Vec<(String, String)> {
+        if is_on_host_network(&self.pod) {
+            return Vec::new();
+        }
+        let mut all = pod_network::sysctls();
+        let context = self
             .pod
             .spec
             .as_ref()
-            .and_then(|spec| spec.hostname.clone());
-        let mut name = given
-            .filter(|name| !name.is_empty())
-            .or_else(|| self.pod.metadata.name.clone())
-            .unwrap_or_default();
-        name.truncate(63);
-        name.trim_end_matches(['-', '.']).to_owned()
+            .and_then(|spec| spec.security_context.as_ref());
+        let own = context.and_then(|context| context.sysctls.as_deref());
+        let safe = own
+            .unwrap_or_default()
+            .iter()
+            .filter(|sysctl| is_safe_sysctl(&sysctl.name));
+        all.extend(safe.map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())));
+        all
     }
 
     pub(super) fn run_directory(&self) -> PathBuf {
@@ -165,7 +215,7 @@ impl Worker {
             let message = "Pod sandbox changed, it will be killed and re-created.";
             self.note(None, (Kind::Normal, "SandboxChanged"), message);
         }
-        kill_group(&self.context.config, &self.uid).await;
+        kill_group(&self.context, &self.uid).await;
         self.release_addresses();
     }
 
@@ -194,7 +244,7 @@ impl Worker {
     pub(super) async fn tear_down(&mut self) {
         self.states = None;
         self.supervisor = None;
-        kill_group(&self.context.config, &self.uid).await;
+        kill_group(&self.context, &self.uid).await;
         if let Some(attachment) = &self.attachment
             && let Err(error) = pod_network::detach(&self.context.netlink, attachment).await
         {
@@ -222,13 +272,19 @@ pub(crate) async fn end(supervisor: &Supervisor) {
     }
 }
 
-/// Kills whoever is left in a pod's cgroup; the group itself goes when the pod is forgotten.
-pub(crate) async fn kill_group(config: &Config, uid: &str) {
-    let Some(path) = config.pod_cgroup(uid).filter(|path| path.is_dir()) else {
-        return;
-    };
-    let killed = tokio::task::spawn_blocking(move || Cgroup::at(&path).kill()).await;
+/// Kills whoever is left in a pod's cgroups; the groups themselves go when the pod is forgotten.
+pub(crate) async fn kill_group(context: &Context, uid: &str) {
+    let groups = groups(context, uid);
+    let killed =
+        tokio::task::spawn_blocking(move || groups.iter().try_for_each(Cgroup::kill)).await;
     if let Ok(Err(error)) = killed {
         tracing::warn!(pod = uid, %error, "processes of the pod are left");
     }
+}
+
+/// A pod's group in every hierarchy: beside version 2 the runtime makes one of the same path in each of version 1.
+pub(super) fn groups(context: &Context, uid: &str) -> Vec<Cgroup> {
+    let unified = context.machine.unified_cgroups.as_deref();
+    let path = context.config.cgroup_path(uid, unified);
+    kernel::cgroup::in_all_hierarchies(&path)
 }

@@ -10,8 +10,10 @@ use kube::api::Api;
 use pod::protocol::{ContainerSpec, Process, Program, Verb};
 
 use super::Worker;
+use crate::config::RuntimeKind;
 use crate::events::Kind;
 use crate::image::{Image, ImageError};
+use crate::objects;
 use crate::pod::containers;
 use crate::pod::environment::{self, References, Source};
 use crate::pod::expand::expand;
@@ -24,13 +26,13 @@ use crate::pod::status::is_on_host_network;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why a container cannot be started: a reason for the status, and a message.
-struct Obstacle {
+pub(super) struct Obstacle {
     reason: &'static str,
     message: String,
 }
 
 impl Obstacle {
-    fn new(reason: &'static str, error: &dyn Display) -> Self {
+    pub(super) fn new(reason: &'static str, error: &dyn Display) -> Self {
         Self {
             reason,
             message: error.to_string(),
@@ -63,7 +65,13 @@ impl Worker {
         let name = container.name.as_str();
         let image = self.find_image(container)?;
         let environment = self.environment(container, &image).await?;
-        let spec = self.spec((container, attempt), &image, environment).await?;
+        let spec = match self.context.config.runtime {
+            RuntimeKind::Processes => self.process((container, attempt), &image, environment)?,
+            RuntimeKind::Containers => {
+                self.bundle((container, attempt), &image, environment)
+                    .await?
+            }
+        };
         let observation = self.observed.containers.entry(name.to_owned()).or_default();
         observation.image_id.clone_from(&image.id);
         let message = format!(
@@ -86,23 +94,14 @@ impl Worker {
 
     fn find_image(&self, container: &Container) -> Result<Image, Obstacle> {
         let name = container.image.as_deref().unwrap_or_default();
-        let found = self.context.images.find(name).map_err(|error| {
+        self.context.images.find(name).map_err(|error| {
             let never = container.image_pull_policy.as_deref() == Some("Never");
             match error {
                 ImageError::Name(_) => Obstacle::new("InvalidImageName", &error),
                 ImageError::Absent(_) if never => Obstacle::new("ErrImageNeverPull", &error),
                 _ => Obstacle::new("ErrImagePull", &error),
             }
-        })?;
-        // A loaded image needs a root of its own, and nothing here makes one yet: its program must not run
-        // among the node's files instead.
-        if !found.builtin {
-            let message = format!(
-                "image {name:?} is in the store, but containers with a root of their own are not built yet; only the built-in image fairway/echo runs, as a plain process"
-            );
-            return Err(Obstacle::new("CreateContainerError", &message));
-        }
-        Ok(found)
+        })
     }
 
     /// Notes what hinders a container; the same thing again is no news.
@@ -174,7 +173,7 @@ impl Worker {
     fn image_environment(&self, container: &Container, image: &Image) -> Vec<(String, String)> {
         let mut all = vec![
             ("PATH".to_owned(), DEFAULT_PATH.to_owned()),
-            ("HOSTNAME".to_owned(), self.hostname()),
+            ("HOSTNAME".to_owned(), self.names().hostname(&self.pod)),
         ];
         all.extend(image.environment.iter().cloned());
         if image.builtin {
@@ -194,7 +193,7 @@ impl Worker {
         all
     }
 
-    fn surroundings(&self) -> Surroundings {
+    pub(super) fn surroundings(&self) -> Surroundings {
         let node_addresses = self.context.config.addresses.clone();
         let own = self
             .observed
@@ -223,33 +222,42 @@ impl Worker {
         let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
         for name in config_maps {
             if let Some(object) = api.get_opt(&name).await.map_err(failed)? {
-                found.config_maps.insert(name, config_map_data(object));
+                let data = objects::config_map_data(object);
+                found.config_maps.insert(name, data);
             }
         }
         let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
         for name in secrets {
             if let Some(object) = api.get_opt(&name).await.map_err(failed)? {
-                let data = object.data.unwrap_or_default();
-                let data = data.into_iter().map(|(key, value)| (key, value.0));
-                found.secrets.insert(name, data.collect());
+                found.secrets.insert(name, objects::secret_data(object));
             }
         }
         Ok(found)
     }
 
-    async fn spec(
+    /// An attempt as a plain process. It has no root of its own, so only the built-in program can run so, and
+    /// nothing can be mounted.
+    fn process(
         &self,
         (container, attempt): (&Container, u32),
         image: &Image,
         environment: BTreeMap<String, String>,
     ) -> Result<ContainerSpec, Obstacle> {
+        let refused = |message: &str| Obstacle::new("CreateContainerError", &message);
+        if !image.builtin {
+            return Err(refused(
+                "this node runs plain processes, and only the built-in image fairway/echo so; start it with --runtime containers",
+            ));
+        }
+        if container.volume_mounts.iter().flatten().next().is_some() {
+            return Err(refused(
+                "volumeMounts: this node runs plain processes, which have no files of their own; start it with --runtime containers",
+            ));
+        }
         let words = command_line(container, image, &environment);
-        let (program, arguments) = words.split_first().ok_or_else(|| {
-            Obstacle::new(
-                "CreateContainerError",
-                &"neither the image nor the container says what to run",
-            )
-        })?;
+        let (program, arguments) = words
+            .split_first()
+            .ok_or_else(|| refused("neither the image nor the container says what to run"))?;
         let config = &self.context.config;
         let directory = container
             .working_dir
@@ -269,20 +277,9 @@ impl Worker {
     }
 }
 
-fn config_map_data(object: ConfigMap) -> BTreeMap<String, Vec<u8>> {
-    let texts = object.data.unwrap_or_default();
-    let texts = texts
-        .into_iter()
-        .map(|(key, value)| (key, value.into_bytes()));
-    let bytes = object.binary_data.unwrap_or_default();
-    texts
-        .chain(bytes.into_iter().map(|(key, value)| (key, value.0)))
-        .collect()
-}
-
 /// What to run: `command` takes the place of the image's entrypoint and its arguments, `args` that of the
 /// arguments alone. `$(NAME)` sees the container's environment.
-fn command_line(
+pub(super) fn command_line(
     container: &Container,
     image: &Image,
     environment: &BTreeMap<String, String>,

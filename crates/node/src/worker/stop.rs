@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
 use pod::protocol::Verb;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::Worker;
+use super::{Worker, hooks};
 use crate::events::Kind;
 use crate::pod::containers;
-use crate::probe::check::{self, Target};
+use crate::probe::check::Target;
 use crate::supervisor::Supervisor;
 
 /// What a container gets after its hook at least, as kubelet has it.
@@ -39,11 +39,19 @@ impl Worker {
         }
         let hook = self.hook(name).filter(|_| !grace.is_zero());
         let name = name.to_owned();
+        let (context, pod) = (self.context.clone(), self.pod.clone());
         tokio::spawn(async move {
             let began = Instant::now();
             let mut left = grace;
             if let Some((hook, target)) = hook {
-                let _ = timeout(grace, run_hook(&hook, &target, grace)).await;
+                let ran = timeout(grace, hooks::run(&hook, &target, grace)).await;
+                if let Err(error) = ran.unwrap_or_else(|_| Err("it takes too long".to_owned())) {
+                    tracing::warn!(container = name, error, "the preStop hook failed");
+                    let what = (Kind::Warning, "FailedPreStopHook");
+                    context
+                        .events
+                        .note(&pod, Some(&name), what, "PreStopHook failed");
+                }
                 left = grace.saturating_sub(began.elapsed()).max(LEAST_GRACE);
             }
             terminate(supervisor, name, left).await;
@@ -70,24 +78,4 @@ async fn terminate(supervisor: Arc<Supervisor>, container: String, grace: Durati
             grace_millis,
         })
         .await;
-}
-
-async fn run_hook(hook: &LifecycleHandler, target: &Target, limit: Duration) {
-    let result = if let Some(exec) = &hook.exec {
-        check::run(exec.command.clone().unwrap_or_default(), target, limit).await
-    } else if let Some(get) = &hook.http_get {
-        check::request(get, target).await
-    } else {
-        if let Some(pause) = &hook.sleep {
-            sleep(Duration::from_secs(pause.seconds.try_into().unwrap_or(0))).await;
-        }
-        Ok(())
-    };
-    if let Err(error) = result {
-        tracing::warn!(
-            container = target.container.name,
-            error,
-            "the preStop hook failed"
-        );
-    }
 }

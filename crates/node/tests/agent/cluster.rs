@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apiserver::Server;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret, Service};
 use kernel::netlink::VethEnd;
 use kernel::{Cgroup, NetNs, Netlink};
 use kube::Client;
@@ -27,11 +27,12 @@ pub(crate) struct Cluster {
     server: Server,
     client: Client,
     cgroup: Option<PathBuf>,
+    runtime: RuntimeKind,
     agent: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Cluster {
-    pub(crate) async fn start(ranges: &[&str]) -> Self {
+    pub(crate) async fn start(runtime: RuntimeKind, ranges: &[&str]) -> Self {
         prepare_network().await;
         let directory = tempfile::tempdir().unwrap();
         let store = store::Embedded::open(directory.path().join("store.redb")).unwrap();
@@ -47,6 +48,7 @@ impl Cluster {
             server,
             client,
             cgroup: mount.map(|mount| mount.join(format!("fairway-node-test-{id}"))),
+            runtime,
             agent: None,
         };
         cluster.start_agent();
@@ -87,8 +89,9 @@ impl Cluster {
             lease_renew: Duration::from_secs(1),
             lease_duration: Duration::from_secs(4),
             log_port: node::KUBELET_PORT,
-            runtime: RuntimeKind::Processes,
+            runtime: self.runtime,
             supervisor: Config::own_supervisor(),
+            host_paths: false,
             labels: Vec::new(),
             ready: node::Ready::default(),
         }
@@ -134,6 +137,70 @@ impl Cluster {
             .create(&PostParams::default(), &pod)
             .await
             .unwrap();
+    }
+
+    /// Loads an archive into the store of the cluster's node.
+    pub(crate) fn load(&self, archive: &[u8]) {
+        let path = self.directory.path().join("archive.tar");
+        fs::write(&path, archive).unwrap();
+        node::image::load(&self.directory.path().join("images"), &path).unwrap();
+    }
+
+    pub(crate) async fn create_secret(&self, name: &str, data: serde_json::Value) {
+        let object = json!({"metadata": {"name": name}, "stringData": data});
+        let object: Secret = serde_json::from_value(object).unwrap();
+        let api: Api<Secret> = Api::default_namespaced(self.client.clone());
+        api.create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    pub(crate) async fn change_config_map(&self, name: &str, data: serde_json::Value) {
+        let api: Api<ConfigMap> = Api::default_namespaced(self.client.clone());
+        let patch = Patch::Merge(json!({"data": data}));
+        api.patch(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn label(&self, pod: &str, labels: serde_json::Value) {
+        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        let parameters = PatchParams::default();
+        self.pods().patch(pod, &parameters, &patch).await.unwrap();
+    }
+
+    /// A container's whole log.
+    pub(crate) async fn log(&self, pod: &str) -> String {
+        self.logs(pod, &LogParams::default()).await.unwrap()
+    }
+
+    /// Waits for a line in a pod's log.
+    pub(crate) async fn wait_for_line(&self, pod: &str, wanted: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let log = self.log(pod).await;
+            if log.lines().any(|line| line == wanted) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no line {wanted:?} in {log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// As [`Self::wait_for_line`], for a pod that may not have begun.
+    pub(crate) async fn wait_for_line_when_ready(&self, pod: &str, wanted: &str) {
+        self.wait_for(pod, crate::is_ready).await;
+        self.wait_for_line(pod, wanted).await;
+    }
+
+    pub(crate) fn data_directory(&self) -> PathBuf {
+        self.directory.path().join("node")
+    }
+
+    /// The pod's group in every hierarchy that has one.
+    pub(crate) fn groups(&self, uid: &str) -> Vec<PathBuf> {
+        let name = self.cgroup.as_ref().unwrap().file_name().unwrap();
+        let mounts = kernel::cgroup::all_mounts().into_iter();
+        let groups = mounts.map(|mount| mount.join(name).join("pods").join(uid));
+        groups.filter(|group| group.exists()).collect()
     }
 
     pub(crate) async fn create_config_map(&self, name: &str, data: serde_json::Value) {
@@ -196,12 +263,18 @@ impl Cluster {
     }
 
     pub(crate) async fn event_reasons(&self, pod: &str) -> Vec<String> {
+        let events = self.events(pod).await.into_iter();
+        events.map(|(reason, _)| reason).collect()
+    }
+
+    /// Reasons and messages.
+    pub(crate) async fn events(&self, pod: &str) -> Vec<(String, String)> {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let api: Api<Event> = Api::default_namespaced(self.client.clone());
         let events = api.list(&ListParams::default()).await.unwrap();
         let own = events.items.into_iter();
         own.filter(|event| event.involved_object.name.as_deref() == Some(pod))
-            .filter_map(|event| event.reason)
+            .filter_map(|event| Some((event.reason?, event.message.unwrap_or_default())))
             .collect()
     }
 
@@ -245,9 +318,15 @@ impl Drop for Cluster {
         if let Some((_, task)) = self.agent.take() {
             task.abort();
         }
-        if let Some(cgroup) = &self.cgroup {
-            Cgroup::at(cgroup).kill().unwrap();
-            Cgroup::at(cgroup).remove().unwrap();
+        let name = self.cgroup.as_ref().and_then(|group| group.file_name());
+        let mounts = kernel::cgroup::all_mounts();
+        let groups = name.iter().flat_map(|name| {
+            let in_every = mounts.iter();
+            in_every.map(move |mount| Cgroup::at(&mount.join(name)))
+        });
+        for group in groups.filter(Cgroup::exists) {
+            group.kill().unwrap();
+            group.remove().unwrap();
         }
         let _ = &self.server;
     }

@@ -5,7 +5,9 @@
 //! cluster of its own, all of them in one network namespace that ends with the program.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test program")]
 
+mod archive;
 mod cluster;
+mod containers;
 mod http;
 
 use std::path::Path;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use cluster::Cluster;
 use k8s_openapi::api::core::v1::Pod;
+use node::RuntimeKind;
 use serde_json::json;
 
 fn main() {
@@ -32,32 +35,49 @@ fn main() {
     let wanted = arguments.get(1).map(String::as_str).unwrap_or_default();
     let mut passed = 0;
     macro_rules! tests {
-        ($($name:ident),* $(,)?) => {$(
-            if stringify!($name).contains(wanted) {
+        ($how:expr, $($name:path),* $(,)?) => {$(
+            let name = format!("{} in {:?}", stringify!($name), $how).to_lowercase();
+            if name.contains(wanted) {
                 let began = Instant::now();
-                runtime.block_on($name());
-                println!("test {} ... ok ({} ms)", stringify!($name), began.elapsed().as_millis());
+                runtime.block_on($name($how));
+                println!("test {name} ... ok ({} ms)", began.elapsed().as_millis());
                 passed += 1;
             }
         )*};
     }
+    for how in [RuntimeKind::Processes, RuntimeKind::Containers] {
+        tests!(
+            how,
+            a_pod_runs_answers_and_goes,
+            a_pod_is_ready_soon_after_it_is_bound,
+            an_agents_restart_changes_nothing_for_pods,
+            a_crashing_container_backs_off,
+            an_absent_image_says_what_works,
+            a_readiness_probe_decides,
+            a_failing_liveness_probe_restarts,
+            init_containers_and_variables,
+            logs_are_served_to_the_api_server,
+            a_killed_supervisor_is_replaced,
+        );
+    }
     tests!(
-        a_pod_runs_answers_and_goes,
-        a_pod_is_ready_soon_after_it_is_bound,
-        an_agents_restart_changes_nothing_for_pods,
-        a_crashing_container_backs_off,
-        an_absent_image_says_what_works,
-        a_readiness_probe_decides,
-        a_failing_liveness_probe_restarts,
-        init_containers_and_variables,
-        logs_are_served_to_the_api_server,
-        a_killed_supervisor_is_replaced,
+        RuntimeKind::Containers,
+        containers::a_loaded_image_runs_as_a_container,
+        containers::volumes_hold_what_they_should_and_follow_changes,
+        containers::parts_of_volumes_and_memory_are_shared,
+        containers::a_container_over_its_memory_is_killed_and_restarted,
+        containers::who_must_not_be_root_is_refused,
+        containers::what_cannot_be_honoured_is_refused,
+        containers::a_missing_config_map_holds_up_the_pod,
+        containers::hooks_run_and_last_words_are_kept,
+        containers::an_agents_restart_loses_no_line_of_a_log,
+        containers::nothing_is_left_of_a_pod,
     );
     println!("test result: ok. {passed} passed; 0 failed");
 }
 
-async fn a_pod_runs_answers_and_goes() {
-    let cluster = Cluster::start(&["10.244.7.0/24", "fd00:7::/64"]).await;
+async fn a_pod_runs_answers_and_goes(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24", "fd00:7::/64"]).await;
     cluster.create(echo("web", json!({}))).await;
     let pod = cluster.wait_for("web", is_ready).await;
     let status = pod.status.as_ref().unwrap();
@@ -99,8 +119,8 @@ async fn a_pod_runs_answers_and_goes() {
     }
 }
 
-async fn a_pod_is_ready_soon_after_it_is_bound() {
-    let cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn a_pod_is_ready_soon_after_it_is_bound(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     let probe = json!({"httpGet": {"path": "/readyz", "port": 8080}});
     let mut times = Vec::new();
     for round in 0..10 {
@@ -118,8 +138,8 @@ async fn a_pod_is_ready_soon_after_it_is_bound() {
     cluster.print_memory();
 }
 
-async fn an_agents_restart_changes_nothing_for_pods() {
-    let mut cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn an_agents_restart_changes_nothing_for_pods(runtime: RuntimeKind) {
+    let mut cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     let probe = json!({"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1});
     cluster
         .create(echo("web", json!({"readinessProbe": probe})))
@@ -142,8 +162,8 @@ async fn an_agents_restart_changes_nothing_for_pods() {
     cluster.wait_until_gone("web").await;
 }
 
-async fn a_crashing_container_backs_off() {
-    let cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn a_crashing_container_backs_off(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     cluster
         .create(echo("crash", json!({"args": ["exit", "3"]})))
         .await;
@@ -185,8 +205,8 @@ async fn a_crashing_container_backs_off() {
         .await;
 }
 
-async fn an_absent_image_says_what_works() {
-    let cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn an_absent_image_says_what_works(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     cluster
         .create(echo("absent", json!({"image": "nginx"})))
         .await;
@@ -217,8 +237,8 @@ async fn an_absent_image_says_what_works() {
     cluster.wait_until_gone("absent").await;
 }
 
-async fn a_readiness_probe_decides() {
-    let cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn a_readiness_probe_decides(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     let probe = json!({"httpGet": {"path": "/readyz", "port": "web"}, "periodSeconds": 1, "failureThreshold": 1});
     let ports = json!([{"name": "web", "containerPort": 9090}]);
     cluster
@@ -236,8 +256,8 @@ async fn a_readiness_probe_decides() {
     cluster.wait_for("web", is_ready).await;
 }
 
-async fn a_failing_liveness_probe_restarts() {
-    let cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn a_failing_liveness_probe_restarts(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     let liveness = json!({"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1});
     let startup = json!({"tcpSocket": {"port": 8080}});
     let container = json!({"livenessProbe": liveness, "startupProbe": startup});
@@ -261,8 +281,8 @@ async fn a_failing_liveness_probe_restarts() {
     );
 }
 
-async fn init_containers_and_variables() {
-    let cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn init_containers_and_variables(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     cluster
         .create_config_map("settings", json!({"color": "red"}))
         .await;
@@ -308,8 +328,8 @@ async fn init_containers_and_variables() {
     );
 }
 
-async fn logs_are_served_to_the_api_server() {
-    let cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn logs_are_served_to_the_api_server(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     cluster
         .create(echo(
             "crash",
@@ -339,8 +359,8 @@ async fn logs_are_served_to_the_api_server() {
     assert!(!cluster.logs("crash", &previous).await.unwrap().is_empty());
 }
 
-async fn a_killed_supervisor_is_replaced() {
-    let cluster = Cluster::start(&["10.244.7.0/24"]).await;
+async fn a_killed_supervisor_is_replaced(runtime: RuntimeKind) {
+    let cluster = Cluster::start(runtime, &["10.244.7.0/24"]).await;
     cluster.create(echo("web", json!({}))).await;
     cluster.wait_for("web", is_ready).await;
     cluster.kill_supervisor("web").await;

@@ -6,7 +6,7 @@ use pod::protocol::{ContainerState, Phase};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::pod::observed::Hindrance;
+use crate::pod::observed::{Hindrance, Volumes};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -90,6 +90,7 @@ fn words(pod: &Pod, observed: &Observed) -> String {
         .actions
         .iter()
         .map(|action| match action {
+            Action::MakeVolumes => "volumes".to_owned(),
             Action::MakeSandbox => "sandbox".to_owned(),
             Action::Start { container, attempt } => format!("start {container}#{attempt}"),
             Action::Stop {
@@ -279,4 +280,91 @@ fn a_pod_past_its_deadline_ends_but_stays() {
         "remove"
     );
     assert_eq!(words(&pod, &observe(None, &["main=exit:0@70"])), "");
+}
+
+#[test]
+fn volumes_come_first_and_are_renewed_beside_running_containers() {
+    let pod = pod(
+        &json!({"volumes": [{"name": "v", "emptyDir": {}}]}),
+        &["main"],
+    );
+    let made = |ready, fresh, due: Option<i64>, failed: Option<i64>| Volumes {
+        ready,
+        fresh,
+        due: due.map(at),
+        failure: failed.map(|retry_at| Hindrance {
+            reason: "FailedMount".into(),
+            message: String::new(),
+            retry_at: at(retry_at),
+        }),
+    };
+    let cases = [
+        (made(false, false, None, None), "volumes"),
+        (made(false, false, None, Some(101)), "wake 101"),
+        (made(false, false, None, Some(100)), "volumes"),
+        (made(true, true, None, None), "start main#0"),
+        (made(true, true, Some(150), None), "start main#0, wake 150"),
+        (made(true, true, Some(100), None), "volumes, start main#0"),
+        (made(true, false, None, None), "volumes, start main#0"),
+        (made(true, false, None, Some(105)), "start main#0, wake 105"),
+    ];
+    for (volumes, expected) in cases {
+        let mut observed = observe(Some(5), &[]);
+        observed.volumes = volumes.clone();
+        assert_eq!(words(&pod, &observed), expected, "{volumes:?}");
+    }
+    let nothing = observe(None, &[]);
+    assert_eq!(words(&pod, &nothing), "volumes", "before the sandbox");
+}
+
+#[test]
+fn a_running_hook_holds_up_the_containers_after_it() {
+    let pod = pod(&json!({}), &["side", "main1", "main2"]);
+    let hold = |name: &str, containers: &[&str]| {
+        let mut observed = observe(Some(5), containers);
+        observed.containers.get_mut(name).unwrap().in_post_start = true;
+        words(&pod, &observed)
+    };
+    assert_eq!(hold("side", &["side=running+"]), "");
+    assert_eq!(hold("main1", &["side=running+", "main1=running+"]), "");
+    let all = ["side=running+", "main1=running+", "main2=exit:1@90"];
+    assert_eq!(hold("main2", &all), "start main2#1");
+    assert_eq!(
+        words(
+            &pod,
+            &observe(Some(5), &["side=running+", "main1=running+"])
+        ),
+        "start main2#0"
+    );
+}
+
+#[test]
+fn a_crashing_container_is_started_again_later_and_later() {
+    let pod = pod(&json!({}), &["main"]);
+    let mut now = 1000;
+    let mut backoff = crate::pod::backoff::Backoff::default();
+    let mut waits = Vec::new();
+    for attempt in 0..8 {
+        // It runs for a second and ends.
+        now += 1;
+        let mut observed = observe(Some(5), &[&format!("main=exit:1@{now}")]);
+        let main = observed.containers.get_mut("main").unwrap();
+        main.state.as_mut().unwrap().attempt = attempt;
+        main.backoff = backoff;
+        let start_at = backoff.restart_at(at(now));
+        let waiting = plan(&pod, &observed, at(now));
+        let wait = start_at.as_second() - now;
+        let expected = (wait > 0).then_some(start_at);
+        assert_eq!(waiting.wake_at, expected, "attempt {attempt}");
+        now += wait;
+        let due = plan(&pod, &observed, at(now));
+        let action = Action::Start {
+            container: "main".into(),
+            attempt: attempt + 1,
+        };
+        assert_eq!(due.actions, [action]);
+        backoff.restarted(at(now));
+        waits.push(wait);
+    }
+    assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);
 }

@@ -235,3 +235,49 @@ fn a_status_that_is_reported_back_changes_nothing() {
     let second = status(&pod, &observed, &["198.18.0.2".parse().unwrap()], at(200));
     assert_eq!(first, second);
 }
+
+#[test]
+fn last_words_and_the_kernels_verdict_are_reported() {
+    let pod = pod("Always", &json!([]));
+    let mut killed = exited(0, 137);
+    if let Phase::Exited {
+        signal,
+        out_of_memory,
+        ..
+    } = &mut killed.phase
+    {
+        (*signal, *out_of_memory) = (Some(9), true);
+    }
+    let observation = Observation {
+        state: Some(state(1, Phase::Running { started_at: at(96) })),
+        previous: Some(killed),
+        messages: [(0, "too much".to_owned())].into(),
+        started: true,
+        ready: true,
+        ..Observation::default()
+    };
+    let status = report(&pod, &observed(observation));
+    let container = &status.container_statuses.unwrap()[0];
+    assert_eq!(container.restart_count, 1);
+    let last = container.last_state.as_ref().unwrap();
+    let end = last.terminated.as_ref().unwrap();
+    assert_eq!(end.reason.as_deref(), Some("OOMKilled"));
+    assert_eq!(
+        (end.exit_code, end.message.as_deref()),
+        (137, Some("too much"))
+    );
+}
+
+#[test]
+fn a_container_in_its_hook_is_not_running_yet() {
+    let pod = pod("Always", &json!([]));
+    let observation = Observation {
+        in_post_start: true,
+        ..running_now(true)
+    };
+    let unready = "PRTSC=T I=T R=FContainersNotReady CR=FContainersNotReady";
+    assert_eq!(
+        summary(&pod, &observed(observation)),
+        format!("Pending {unready} waiting:ContainerCreating")
+    );
+}

@@ -1,0 +1,125 @@
+//! The files of a volume, decided: where they come from, under which names, with which permissions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod};
+
+use super::atomic::File;
+use super::{VolumeError, config_map, downward_api, secret, token};
+use crate::objects::Data;
+use crate::pod::fields::Surroundings;
+
+/// Kubernetes' default for `defaultMode`.
+pub(super) const DEFAULT_MODE: i32 = 0o644;
+
+/// A volume of files: where they come from.
+#[derive(Debug, Default)]
+pub(crate) struct Files<'a> {
+    pub(crate) default_mode: u32,
+    pub(crate) sources: Vec<Source<'a>>,
+}
+
+/// One source of a volume's files.
+#[derive(Debug)]
+pub(crate) enum Source<'a> {
+    ConfigMap(Reference<'a>),
+    Secret(Reference<'a>),
+    DownwardApi(&'a [DownwardAPIVolumeFile]),
+    Token(token::Wanted),
+}
+
+/// An object by name, and which of its keys.
+#[derive(Debug)]
+pub(crate) struct Reference<'a> {
+    pub(crate) name: &'a str,
+    /// All keys when empty.
+    pub(super) items: &'a [KeyToPath],
+    pub(super) optional: bool,
+}
+
+/// What the files are made from.
+pub(crate) struct Content<'a> {
+    pub(crate) pod: &'a Pod,
+    pub(crate) around: &'a Surroundings,
+    /// By name; objects that do not exist are absent.
+    pub(crate) config_maps: &'a BTreeMap<String, Arc<Data>>,
+    pub(crate) secrets: &'a BTreeMap<String, Arc<Data>>,
+    pub(crate) tokens: &'a BTreeMap<token::Wanted, String>,
+}
+
+impl Files<'_> {
+    /// All files by their paths in the volume; later sources win.
+    pub(crate) fn content(
+        &self,
+        content: &Content<'_>,
+    ) -> Result<BTreeMap<String, File>, VolumeError> {
+        let mut all = BTreeMap::new();
+        for source in &self.sources {
+            let files = match source {
+                Source::ConfigMap(reference) => {
+                    config_map::content(reference, content.config_maps, self.default_mode)?
+                }
+                Source::Secret(reference) => {
+                    secret::content(reference, content.secrets, self.default_mode)?
+                }
+                Source::DownwardApi(items) => {
+                    downward_api::content(items, content, self.default_mode)?
+                }
+                Source::Token(wanted) => token::content(wanted, content.tokens, self.default_mode)?,
+            };
+            all.extend(files);
+        }
+        all.keys().try_for_each(|path| check_path(path))?;
+        Ok(all)
+    }
+}
+
+impl Reference<'_> {
+    /// The chosen keys of an object as files; a key that is missing is the error.
+    pub(super) fn choose(
+        &self,
+        data: &Data,
+        default_mode: u32,
+    ) -> Result<Vec<(String, File)>, String> {
+        if self.items.is_empty() {
+            let all = data.iter().map(|(key, bytes)| {
+                let file = File::new(bytes.clone(), default_mode);
+                (key.clone(), file)
+            });
+            return Ok(all.collect());
+        }
+        let mut chosen = Vec::new();
+        for item in self.items {
+            match data.get(&item.key) {
+                Some(bytes) => {
+                    let file = File::new(bytes.clone(), mode(item.mode, default_mode));
+                    chosen.push((item.path.clone(), file));
+                }
+                None if self.optional => {}
+                None => return Err(item.key.clone()),
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// An item's own mode, or the volume's.
+pub(super) fn mode(own: Option<i32>, default: u32) -> u32 {
+    own.and_then(|mode| u32::try_from(mode).ok())
+        .unwrap_or(default)
+}
+
+/// `defaultMode` as a number.
+pub(super) fn default_mode(given: Option<i32>) -> u32 {
+    mode(given.or(Some(DEFAULT_MODE)), 0)
+}
+
+/// The API checks this; a node does not rely on it.
+fn check_path(path: &str) -> Result<(), VolumeError> {
+    let is_wrong = |part: &str| part.is_empty() || part == "." || part == "..";
+    if path.split('/').any(is_wrong) || path.starts_with("..") {
+        return Err(VolumeError::Path(path.to_owned()));
+    }
+    Ok(())
+}
