@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use tower::{Service, ServiceExt as _};
@@ -56,7 +57,12 @@ where
                 .oneshot(request.map(Full::new))
                 .await
                 .map_err(|e| e.to_string())?;
-            let (head, body) = response.into_parts();
+            let (mut head, body) = response.into_parts();
+            // What HTTP/1.1 does with a body of unknown length.
+            if body.size_hint().exact().is_none() {
+                let chunked = HeaderValue::from_static("chunked");
+                head.headers.insert(TRANSFER_ENCODING, chunked);
+            }
             let body = match events {
                 Some(count) if head.status.is_success() => {
                     first_events(body, count, patience).await

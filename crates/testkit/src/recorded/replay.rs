@@ -279,11 +279,32 @@ fn body(step: &Step) -> Result<Option<Vec<u8>>, String> {
         (_, Some(text), _) => base64::engine::general_purpose::STANDARD
             .decode(text)
             .map_err(|e| format!("raw64: {e}"))?,
-        (_, _, Some(value)) => long(value.get()).into_bytes(),
+        (_, _, Some(value)) => long(&on_one_line(value.get())).into_bytes(),
         _ => return Ok(None),
     };
     bytes.extend(std::iter::repeat_n(b' ', step.pad));
     Ok(Some(bytes))
+}
+
+/// A JSON text as it was sent when it was recorded: one line, a blank after commas and colons. Some answers
+/// show the text they were asked with.
+fn on_one_line(json: &str) -> String {
+    let (mut out, mut quoted, mut escaped) = (String::with_capacity(json.len()), false, false);
+    for c in json.chars() {
+        if quoted {
+            out.push(c);
+            quoted = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+            continue;
+        }
+        match c {
+            ' ' | '\t' | '\r' | '\n' => {}
+            ',' | ':' => out.extend([c, ' ']),
+            _ => out.push(c),
+        }
+        quoted = c == '"';
+    }
+    out
 }
 
 fn long(text: &str) -> String {
@@ -467,4 +488,13 @@ fn wordless(mut document: Value) -> Value {
     }
     strip(&mut document);
     document
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_body_is_sent_on_one_line() {
+        let told = super::on_one_line("{\n  \"a\": [1,\n 2], \"b\":\"x, \\\"y: \\\\\"\n}");
+        assert_eq!(told, "{\"a\": [1, 2], \"b\": \"x, \\\"y: \\\\\"}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -43,7 +43,8 @@ pub struct Step {
     pub impersonate: Option<String>,
     /// Further headers; null leaves one out.
     pub headers: BTreeMap<String, Option<String>>,
-    /// The JSON body, as text: some answers tell the order of its keys.
+    /// The JSON body, as text: some answers tell the order of its keys. A null is a body, too.
+    #[serde(deserialize_with = "some")]
     pub body: Option<Box<RawValue>>,
     /// The body as text, instead.
     pub raw: Option<String>,
@@ -89,6 +90,10 @@ pub struct Step {
     pub first: Option<usize>,
     /// What was recorded.
     pub answer: Option<Recorded>,
+}
+
+fn some<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(input).map(Some)
 }
 
 /// A recorded answer.
