@@ -7,12 +7,25 @@ use crate::validation::json::{boolean, pairs};
 use crate::validation::labels::invalid;
 use crate::validation::names;
 
+/// All data together may not have more bytes than this.
+pub(crate) const MAX_SIZE: usize = 1 << 20;
+
 /// Problems of the keys below a member.
 pub(crate) fn keys(object: &Value, member: &str) -> Problems {
     let path = Path::new(member);
     let members = pairs(object, &format!("/{member}"));
     let of = |(key, _): &(&str, &str)| invalid(&path.key(key), key, names::config_map_key(key));
     members.iter().flat_map(of).collect()
+}
+
+/// The bytes of a map's values; `encoded` ones are base64.
+pub(crate) fn size(object: &Value, member: &str, encoded: bool) -> usize {
+    let values = pairs(object, &format!("/{member}")).into_iter();
+    let length = |(_, value): (&str, &str)| match encoded {
+        true => value.len() / 4 * 3 - value.bytes().rev().take_while(|b| *b == b'=').count(),
+        false => value.len(),
+    };
+    values.map(length).sum()
 }
 
 /// Problems of changing what `immutable` has frozen.

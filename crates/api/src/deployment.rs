@@ -1,5 +1,7 @@
 //! Deployment: what its objects mean (`registry/apps/deployment`, `SetDefaults_Deployment`).
 
+mod validation;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -38,7 +40,9 @@ impl Strategy for Deployment {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        workload::validate_new(object)
+        let mut problems = workload::validate_new(object);
+        problems.extend(validation::spec(object));
+        problems
     }
 
     /// Annotations count as a change, because they are copied to the ReplicaSets.
@@ -57,11 +61,20 @@ impl Strategy for Deployment {
 
     fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Problems {
         let mut problems = metadata::update(new, old);
-        if part != Part::Sub("status") {
-            problems.extend(workload::selector(new));
+        if part == Part::Sub("status") {
+            problems.extend(validation::status(new, old));
+        } else {
+            problems.extend(validation::spec(new));
             problems.extend(workload::selector_is_kept(new, old));
         }
         problems
+    }
+
+    fn warnings(&self, part: Part, new: &Value, old: Option<&Value>) -> Vec<String> {
+        match part {
+            Part::Main => workload::warnings(new, old),
+            Part::Sub(_) => Vec::new(),
+        }
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {

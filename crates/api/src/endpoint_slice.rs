@@ -58,6 +58,15 @@ impl Strategy for EndpointSlice {
         validation::update(new, old)
     }
 
+    /// Storage does not tell an empty list from none.
+    fn canonicalize(&self, object: &mut Value) {
+        for member in ["endpoints", "ports"] {
+            if list(object, &format!("/{member}")).is_empty() {
+                object[member] = Value::Null;
+            }
+        }
+    }
+
     fn warnings(&self, _part: Part, new: &Value, old: Option<&Value>) -> Vec<String> {
         let deprecated = old.is_none() && text(new, "/addressType") == "FQDN";
         let words = "spec.addressType: FQDN endpoints are deprecated";

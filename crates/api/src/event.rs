@@ -1,5 +1,7 @@
 //! Event of the core group: what its objects mean (`registry/core/event`).
 
+mod validation;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -7,7 +9,6 @@ use crate::field::Problems;
 use crate::printer::simple as printer;
 use crate::resource::{Column, Part, Rules, Strategy};
 use crate::validation::json::text;
-use crate::validation::{metadata, names};
 
 /// The strategy of `v1/Event`.
 pub struct Event;
@@ -21,11 +22,12 @@ impl Strategy for Event {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        metadata::new_object(object, true, names::dns_subdomain_name)
+        validation::core(object)
     }
 
-    fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Problems {
-        metadata::update(new, old)
+    /// Everything may change.
+    fn validate_update(&self, _part: Part, new: &Value, _old: &Value) -> Problems {
+        validation::core(new)
     }
 
     fn selectable_fields(&self) -> &'static [&'static str] {

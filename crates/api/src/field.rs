@@ -14,6 +14,11 @@ impl Path {
         Self(path.into())
     }
 
+    /// A path to nothing by an empty name, as upstream has it where the whole object is meant; it prints as `[]`.
+    pub fn nameless() -> Self {
+        Self("[]".to_owned())
+    }
+
     /// A field of this object.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::field::Problems;
+use crate::field::{Path, Problem, Problems};
 use crate::printer::simple as printer;
 use crate::resource::{Column, Part, Rules, Strategy};
 use crate::validation::json::remove;
-use crate::validation::{metadata, names};
+use crate::validation::{check, metadata, names};
 
 /// The strategy of `coordination.k8s.io/v1/Lease`.
 pub struct Lease;
@@ -26,7 +26,9 @@ impl Strategy for Lease {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        metadata::new_object(object, true, names::dns_subdomain_name)
+        let mut problems = metadata::new_object(object, true, names::dns_subdomain_name);
+        problems.extend(spec(object));
+        problems
     }
 
     fn prepare_for_update(&self, _part: Part, new: &mut Value, old: &Value) {
@@ -34,7 +36,9 @@ impl Strategy for Lease {
     }
 
     fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Problems {
-        metadata::update(new, old)
+        let mut problems = metadata::update(new, old);
+        problems.extend(spec(new));
+        problems
     }
 
     fn columns(&self) -> &'static [Column] {
@@ -53,4 +57,15 @@ fn drop_election(new: &mut Value, old: &Value) {
             remove(new, "/spec", member);
         }
     }
+}
+
+fn spec(lease: &Value) -> Problems {
+    let (spec, path) = (&lease["spec"], Path::new("spec"));
+    let mut problems = Problems::new();
+    if let Some(seconds @ ..=0) = spec["leaseDurationSeconds"].as_i64() {
+        let at = path.child("leaseDurationSeconds");
+        problems.push(Problem::invalid(at, seconds, "must be greater than 0"));
+    }
+    problems.extend(check::not_negative(spec, "leaseTransitions", &path));
+    problems
 }

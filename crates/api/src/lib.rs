@@ -29,6 +29,7 @@ pub mod protobuf;
 pub mod replica_set;
 pub mod resource;
 pub mod resources;
+pub mod scale;
 pub mod schema;
 pub mod secret;
 pub mod selector;

@@ -13,6 +13,7 @@ mod conflict;
 mod fields;
 mod managers;
 mod merge;
+pub mod scale;
 mod set;
 mod shape;
 mod updater;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::field::Problems;
+use crate::field::{Path, Problem, Problems};
 use crate::printer::simple as printer;
 use crate::resource::{Column, Part, Rules, Strategy};
 use crate::validation::json::{restore, set, text, texts};
@@ -44,7 +44,12 @@ impl Strategy for Namespace {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        metadata::new_object(object, false, names::dns_label_name)
+        let mut problems = metadata::new_object(object, false, names::dns_label_name);
+        let at = Path::new("spec.finalizers");
+        for name in texts(object, "/spec/finalizers") {
+            problems.extend(metadata::finalizer(name, &at));
+        }
+        problems
     }
 
     fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {
@@ -58,8 +63,19 @@ impl Strategy for Namespace {
         }
     }
 
-    fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Problems {
-        metadata::update(new, old)
+    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Problems {
+        let mut problems = metadata::update(new, old);
+        match part {
+            Part::Sub("status") => problems.extend(phase(new)),
+            Part::Sub("finalize") => {
+                let at = Path::new("spec.finalizers");
+                for (i, name) in texts(new, "/spec/finalizers").into_iter().enumerate() {
+                    problems.extend(metadata::finalizer(name, &at.index(i)));
+                }
+            }
+            _ => {}
+        }
+        problems
     }
 
     /// A generated name was not known when the defaults were set.
@@ -82,6 +98,22 @@ impl Strategy for Namespace {
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         printer::namespace_cells(object, now)
     }
+}
+
+/// The phase follows from whether the namespace is being deleted.
+fn phase(namespace: &Value) -> Option<Problem> {
+    let (wanted, words) = match namespace["metadata"]["deletionTimestamp"] {
+        Value::Null => (
+            "Active",
+            "may only be 'Active' if `deletionTimestamp` is empty",
+        ),
+        _ => (
+            "Terminating",
+            "may only be 'Terminating' if `deletionTimestamp` is not empty",
+        ),
+    };
+    let said = text(namespace, "/status/phase");
+    (said != wanted).then(|| Problem::invalid(Path::new("status.Phase"), said, words))
 }
 
 fn label(namespace: &mut Value) {

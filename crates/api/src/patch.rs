@@ -133,6 +133,11 @@ fn read_object(body: &[u8]) -> Result<(Value, Vec<String>), String> {
     }
 }
 
+/// Why a text is no JSON object.
+pub(crate) fn why_no_object(text: &[u8]) -> Option<String> {
+    read_object(text).err()
+}
+
 fn word(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

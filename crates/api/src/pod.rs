@@ -10,15 +10,16 @@ mod label_keys;
 mod parts;
 mod qos;
 mod status;
+pub(crate) mod validation;
+pub(crate) mod warnings;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::field::Problems;
+use crate::field::{Path, Problems};
 use crate::printer;
 use crate::resource::{Column, Part, Rules, Strategy};
 use crate::validation::json::{integer, set, text};
-use crate::validation::{metadata, names};
 
 /// The strategy of `v1/Pod`.
 pub struct Pod;
@@ -42,7 +43,7 @@ impl Strategy for Pod {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        metadata::new_object(object, true, names::dns_subdomain_name)
+        validation::create(object)
     }
 
     fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {
@@ -66,8 +67,24 @@ impl Strategy for Pod {
 
     fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Problems {
         match part {
-            Part::Sub("binding") => Problems::new(),
-            _ => metadata::update(new, old),
+            Part::Main => validation::update(new, old),
+            Part::Sub("status") => validation::status_update(new, old),
+            Part::Sub("ephemeralcontainers") => validation::ephemeral_containers(new, old),
+            Part::Sub("resize") => validation::resize(new, old),
+            Part::Sub(_) => Problems::new(),
+        }
+    }
+
+    /// Updates are the node's and the scheduler's; upstream spares itself the work.
+    fn warnings(&self, part: Part, new: &Value, old: Option<&Value>) -> Vec<String> {
+        match (part, old) {
+            (Part::Main, None) => {
+                let name = warnings::host_name(new, "the Pod's hostname").into_iter();
+                name.chain(warnings::warnings(new, &Path::default()))
+                    .collect()
+            }
+            (Part::Sub("status"), _) => warnings::of_status(new),
+            _ => Vec::new(),
         }
     }
 

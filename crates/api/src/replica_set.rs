@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::field::Problems;
+use crate::field::{Path, Problems};
 use crate::printer::workload as printer;
 use crate::resource::{Column, Part, Strategy};
-use crate::validation::json::{default, integer};
-use crate::validation::metadata;
+use crate::validation::json::default;
+use crate::validation::{check, metadata};
 use crate::workload;
 
 /// The strategy of `apps/v1/ReplicaSet`.
@@ -27,7 +27,9 @@ impl Strategy for ReplicaSet {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        workload::validate_new(object)
+        let mut problems = workload::validate_new(object);
+        problems.extend(validate_spec(object));
+        problems
     }
 
     fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {
@@ -43,19 +45,20 @@ impl Strategy for ReplicaSet {
 
     fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Problems {
         let mut problems = metadata::update(new, old);
-        if part != Part::Sub("status") {
-            problems.extend(workload::selector(new));
+        if part == Part::Sub("status") {
+            problems.extend(validate_status(new));
+        } else {
+            problems.extend(validate_spec(new));
             problems.extend(workload::selector_is_kept(new, old));
         }
         problems
     }
 
-    fn selectable_fields(&self) -> &'static [&'static str] {
-        &["status.replicas"]
-    }
-
-    fn selectable_field(&self, object: &Value, _field: &str) -> String {
-        integer(object, "/status/replicas").to_string()
+    fn warnings(&self, part: Part, new: &Value, old: Option<&Value>) -> Vec<String> {
+        match part {
+            Part::Main => workload::warnings(new, old),
+            Part::Sub(_) => Vec::new(),
+        }
     }
 
     fn columns(&self) -> &'static [Column] {
@@ -65,4 +68,24 @@ impl Strategy for ReplicaSet {
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         printer::replica_set_cells(object, now)
     }
+}
+
+fn validate_spec(object: &Value) -> Problems {
+    let (spec, path) = (&object["spec"], Path::new("spec"));
+    let mut problems = check::not_negative(spec, "replicas", &path);
+    problems.extend(check::not_negative(spec, "minReadySeconds", &path));
+    problems.extend(workload::selector_and_template(object));
+    problems
+}
+
+fn validate_status(object: &Value) -> Problems {
+    let members = [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "terminatingReplicas",
+    ];
+    workload::counts(object, &members, &members[1..4])
 }

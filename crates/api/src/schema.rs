@@ -6,6 +6,8 @@
 mod base64;
 mod canonical;
 mod decode;
+pub(crate) mod diff;
+pub(crate) mod internal;
 mod kinds;
 pub mod print;
 pub mod quantity;
@@ -26,6 +28,11 @@ pub use request::{Decoded, Format, Kind, Validation, decode, decode_delete_optio
 pub(crate) use request::{decode_patched, not_registered_text};
 pub(crate) use scan::check as check_json;
 pub(crate) use unstructured::convert;
+
+/// Why a text is not JSON, in Go's words.
+pub fn why_no_json(text: &[u8]) -> Option<String> {
+    check_json(text).err()
+}
 
 #[cfg(test)]
 mod tests;

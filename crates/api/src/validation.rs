@@ -4,9 +4,11 @@
 //! `apis/meta/v1/validation`). Functions on a value return the texts of what is wrong with it; functions on
 //! a field return [`Problems`](crate::field::Problems).
 
+pub mod check;
 pub mod conditions;
 pub mod ip;
 pub mod json;
 pub mod labels;
 pub mod metadata;
 pub mod names;
+pub mod resource;

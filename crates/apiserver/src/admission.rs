@@ -1,4 +1,5 @@
-//! What may be created where: the namespace must exist and stay (`admission/plugin/namespace/lifecycle`).
+//! What may be created where: the namespace must exist and stay (`admission/plugin/namespace/lifecycle`); and what
+//! upstream's admission adds to pods and nodes.
 
 use api::resource::Part;
 use api::resources;
@@ -13,6 +14,9 @@ const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// Checks the place of a new object.
 pub(crate) fn create(write: &Write<'_>, object: &mut Value) -> Result<(), Status> {
+    if write.target.resource.kind == "Node" {
+        not_ready_yet(object);
+    }
     if !write.target.resource.namespaced || write.part != Part::Main && write.target.name.is_empty()
     {
         return Ok(());
@@ -30,6 +34,34 @@ pub(crate) fn create(write: &Write<'_>, object: &mut Value) -> Result<(), Status
         return crate::service_account::admit(write, object);
     }
     Err(terminating(write, object, namespace))
+}
+
+/// Checks a new object that is valid.
+pub(crate) fn check(write: &Write<'_>, object: &Value) -> Result<(), Status> {
+    let resource = write.target.resource;
+    if resource.plural == "pods" && resource.group.is_empty() {
+        pod_admission::check(object)?;
+    }
+    Ok(())
+}
+
+/// Puts the stored values back into what an update left out.
+pub(crate) fn update(write: &Write<'_>, object: &mut Value, old: &Value) {
+    let resource = write.target.resource;
+    if resource.plural == "pods" && resource.group.is_empty() && write.part == Part::Main {
+        pod_admission::admit_update(object, old);
+    }
+}
+
+/// A new node takes no pods before it is known to be ready (`plugin/pkg/admission/nodetaint`).
+fn not_ready_yet(node: &mut Value) {
+    let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    let has_it = |one: &Value| one["key"] == taint["key"] && one["effect"] == taint["effect"];
+    match &mut node["spec"]["taints"] {
+        Value::Array(taints) if taints.iter().any(has_it) => {}
+        Value::Array(taints) => taints.push(taint),
+        none => *none = json!([taint]),
+    }
 }
 
 fn terminating(write: &Write<'_>, object: &Value, namespace: &str) -> Status {

@@ -3,7 +3,7 @@
 use api::patch;
 use api::schema::{Decoded, Kind, Validation};
 use api::status::Status;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A kind of patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +14,11 @@ pub(crate) enum Patch {
     Apply,
 }
 
-/// What is accepted, in the words of a refusal.
-pub(crate) const MEDIA_TYPES: &str = "application/json-patch+json, application/merge-patch+json, \
-     application/strategic-merge-patch+json, application/apply-patch+yaml, application/apply-patch+cbor";
+/// 415, for what is no kind of patch.
+pub(crate) fn unsupported() -> Status {
+    let text = "415: Unsupported Media Type";
+    Status::new(415, "UnsupportedMediaType", text).with_details(json!({}))
+}
 
 impl Patch {
     pub(crate) fn from_media_type(text: &str) -> Option<Self> {
@@ -42,7 +44,7 @@ pub(crate) fn patch(
         Patch::Json => patch::Patch::Json,
         Patch::Merge => patch::Patch::Merge,
         Patch::Strategic => patch::Patch::Strategic,
-        Patch::Apply => return Err(crate::decode::unsupported(MEDIA_TYPES)),
+        Patch::Apply => return Err(unsupported()),
     };
     patch::apply(kind, served, current, body, validation)
 }

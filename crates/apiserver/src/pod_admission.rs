@@ -1,5 +1,5 @@
-//! What upstream's admission adds to a new pod: tolerations of a lost node (`plugin/pkg/admission/defaulttolerationseconds`)
-//! and a priority (`plugin/pkg/admission/priority`).
+//! What upstream's admission adds to a pod: tolerations of a lost node (`plugin/pkg/admission/defaulttolerationseconds`)
+//! and a priority (`plugin/pkg/admission/priority`); and what it asks of runtime classes, of which there are none.
 
 use api::status::Status;
 use serde_json::{Value, json};
@@ -13,6 +13,9 @@ const NODE_TAINTS: [&str; 2] = [
     "node.kubernetes.io/unreachable",
 ];
 
+/// The policy of all classes that there are.
+const PREEMPTION: &str = "PreemptLowerPriority";
+
 /// The priority classes that every cluster has.
 const CLASSES: [(&str, i64); 2] = [
     ("system-cluster-critical", 2_000_000_000),
@@ -22,10 +25,46 @@ const CLASSES: [(&str, i64); 2] = [
 /// Fills in a new pod.
 ///
 /// # Errors
-/// 403, when its priority is not that of its class, or the class does not exist.
+/// 403, when its priority is not that of its class, or a class that it names does not exist.
 pub(crate) fn admit(pod: &mut Value) -> Result<(), Status> {
     tolerate(pod);
-    prioritize(pod)
+    prioritize(pod)?;
+    runtime_class(pod)
+}
+
+/// Fills in a changed pod what its writer left out; validation refuses what may not change.
+pub(crate) fn admit_update(pod: &mut Value, old: &Value) {
+    tolerate(pod);
+    for member in ["priority", "preemptionPolicy"] {
+        let (before, Some(spec)) = (&old["spec"][member], pod["spec"].as_object_mut()) else {
+            continue;
+        };
+        if !before.is_null() && spec.get(member).is_none_or(Value::is_null) {
+            spec.insert(member.to_owned(), before.clone());
+        }
+    }
+}
+
+fn runtime_class(pod: &Value) -> Result<(), Status> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    match pod["spec"]["runtimeClassName"].as_str() {
+        Some("") => Err(Status::untyped("resource name may not be empty")),
+        Some(class) => {
+            let why = format!("pod rejected: RuntimeClass \"{class}\" not found");
+            Err(Status::forbidden("", "pods", name, &why))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What is refused of a pod that is valid: an overhead comes from a runtime class alone.
+pub(crate) fn check(pod: &Value) -> Result<(), Status> {
+    if pod["spec"]["overhead"].is_null() {
+        return Ok(());
+    }
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+    Err(Status::forbidden("", "pods", name, why))
 }
 
 fn tolerate(pod: &mut Value) {
@@ -77,12 +116,19 @@ fn prioritize(pod: &mut Value) -> Result<(), Status> {
              computed {priority} from the given PriorityClass name"
         ));
     }
+    let preemption = pod["spec"]["preemptionPolicy"].as_str();
+    if let Some(said) = preemption.filter(|said| *said != PREEMPTION) {
+        return refuse(format!(
+            "the string value of PreemptionPolicy ({said}) must not be provided in pod spec; priority admission \
+             controller computed {PREEMPTION} from the given PriorityClass name"
+        ));
+    }
     let Some(spec) = pod["spec"].as_object_mut() else {
         return Ok(());
     };
     spec.insert("priority".to_owned(), priority.into());
     spec.entry("preemptionPolicy")
-        .or_insert_with(|| json!("PreemptLowerPriority"));
+        .or_insert_with(|| json!(PREEMPTION));
     Ok(())
 }
 
@@ -100,6 +146,23 @@ mod tests {
         let mut pod = json!({"spec": {"tolerations": own}});
         admit(&mut pod).unwrap();
         assert_eq!(pod["spec"]["tolerations"], own);
+    }
+
+    #[test]
+    fn an_update_keeps_what_admission_gave() {
+        let mut old = json!({"spec": {}});
+        admit(&mut old).unwrap();
+        let mut new = json!({"spec": {}});
+        admit_update(&mut new, &old);
+        assert_eq!(new, old);
+    }
+
+    #[test]
+    fn there_are_no_runtime_classes() {
+        let mut pod = json!({"spec": {"runtimeClassName": "x"}});
+        assert_eq!(admit(&mut pod).unwrap_err().code, 403);
+        let pod = json!({"spec": {"overhead": {"cpu": "1"}}});
+        assert_eq!(check(&pod).unwrap_err().code, 403);
     }
 
     #[test]

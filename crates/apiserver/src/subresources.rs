@@ -4,6 +4,7 @@ mod binding;
 mod eviction;
 mod log;
 mod scale;
+mod stream;
 mod token;
 
 use api::resource::Verb;
@@ -26,13 +27,18 @@ pub(crate) async fn serve(
         ("status" | "ephemeralcontainers" | "resize", Verb::Get) => {
             verbs::get::get(api, call, target).await
         }
-        ("status" | "finalize", Verb::Update) => verbs::update::update(api, call, target).await,
-        ("status", Verb::Patch) => verbs::patch::patch(api, call, target).await,
+        ("status" | "finalize" | "ephemeralcontainers" | "resize", Verb::Update) => {
+            verbs::update::update(api, call, target).await
+        }
+        ("status" | "ephemeralcontainers" | "resize", Verb::Patch) => {
+            verbs::patch::patch(api, call, target).await
+        }
         ("scale", verb) => scale::serve(api, call, target, verb).await,
         ("binding", Verb::Create) => binding::create(api, call, target).await,
         ("eviction", Verb::Create) => eviction::create(api, call, target).await,
         ("token", Verb::Create) => token::create(api, call, target).await,
         ("log", Verb::Get) => log::get(api, call, target).await,
+        ("attach" | "exec" | "portforward", _) => stream::refuse(api, call, target).await,
         (name, _) => Err(not_yet(target, name)),
     }
 }

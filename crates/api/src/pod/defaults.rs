@@ -5,6 +5,8 @@ mod volume;
 
 use serde_json::{Value, json};
 
+pub(crate) use container::{aggregate, requests};
+
 use crate::schema::quantity;
 use crate::validation::json::{boolean, default, integer, list_mut, present, set, text};
 
@@ -110,7 +112,7 @@ fn pod_level_requests(spec: &mut Value) {
     if !present(spec, "/resources/limits") {
         return;
     }
-    let sums = container::requests(spec);
+    let sums = requests(spec);
     let limits = spec["resources"]["limits"].as_object().cloned();
     for (name, limit) in limits.unwrap_or_default() {
         let known = matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-");

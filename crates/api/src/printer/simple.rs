@@ -77,7 +77,10 @@ pub const EVENT: &[Column] = &[
     column("Message", "string"),
     wide("First Seen"),
     wide("Count"),
-    wide("Name"),
+    Column {
+        format: "name",
+        ..wide("Name")
+    },
 ];
 
 /// Cells of a core/v1 Event.

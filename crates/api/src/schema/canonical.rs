@@ -16,7 +16,8 @@ pub fn normalise(definition_name: &str, object: &mut Value) {
     }
 }
 
-/// Drops what Go does not print of a struct and adds what it prints; its members are canonical already.
+/// Drops what Go does not print of a struct and adds what it prints; its members are canonical already. An empty
+/// list that is printed all the same stays as it was said, because whoever said so manages it.
 pub(super) fn complete(known: &Definition, map: &mut Map<String, Value>) {
     for field in known.fields() {
         match map.get(field.name) {
@@ -26,6 +27,7 @@ pub(super) fn complete(known: &Definition, map: &mut Map<String, Value>) {
                 }
             }
             Some(value) if is_empty(&field.ty, value) => match printed_zero(field) {
+                Some(_) if value.is_array() => {}
                 Some(zero) => {
                     map.insert(field.name.to_owned(), zero);
                 }
@@ -98,6 +100,9 @@ fn normalise_struct(known: &'static Definition, map: &mut Map<String, Value>) {
 }
 
 fn normalise_value(ty: &Type, value: &mut Value) {
+    if matches!(ty, Type::List(..)) && value.as_array().is_some_and(Vec::is_empty) {
+        *value = Value::Null;
+    }
     match (ty, value) {
         (Type::Pointer(inner), value) => normalise_value(inner, value),
         (Type::Struct(_), Value::Object(map)) => {

@@ -26,6 +26,9 @@ const OLDER_VERSIONS: &[(&str, &[&str])] = &[
 /// Kinds that every group has (`metav1.AddToGroupVersion`).
 const META_KINDS: &[&str] = &["DeleteOptions"];
 
+/// Kinds that only `v1` has, whatever group they are answered for (`metav1.Unversioned`).
+const UNVERSIONED: &[&str] = &["Status"];
+
 /// The group's name and version in one: `v1`, `apps/v1`.
 pub(super) fn group_version(group: &str, version: &str) -> String {
     if group.is_empty() {
@@ -47,7 +50,8 @@ pub(crate) fn definition_of(group: &str, version: &str, kind: &str) -> Option<St
     if version != "v1" && !older.is_some_and(|(_, versions)| versions.contains(&version)) {
         return None;
     }
-    if META_KINDS.contains(&kind) {
+    let unversioned = group.is_empty() && UNVERSIONED.contains(&kind);
+    if unversioned || META_KINDS.contains(&kind) {
         return Some(format!("io.k8s.apimachinery.pkg.apis.meta.v1.{kind}"));
     }
     let name = format!("io.k8s.api.{package}.v1.{kind}");

@@ -254,19 +254,26 @@ fn finalizers(object: &Value, path: &Path) -> Problems {
     problems
 }
 
-/// A finalizer is Kubernetes' own or has a prefix.
-fn standard_finalizers(object: &Value) -> Problems {
+/// A finalizer: a name, Kubernetes' own or with a prefix.
+pub(crate) fn finalizer(name: &str, at: &Path) -> Problems {
+    let mut problems = invalid(at, name, names::qualified_name(name));
+    problems.extend(standard_finalizer(name, at));
+    problems
+}
+
+fn standard_finalizer(name: &str, at: &Path) -> Option<Problem> {
     const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    let words = "name is neither a standard finalizer name nor is it fully qualified";
+    let bare = !name.contains('/') && !STANDARD.contains(&name);
+    bare.then(|| Problem::invalid(at.clone(), name, words))
+}
+
+fn standard_finalizers(object: &Value) -> Problems {
     let path = Path::new("metadata.finalizers");
-    let all = json::texts(object, "/metadata/finalizers")
-        .into_iter()
-        .enumerate();
-    let bare = all.filter(|(_, name)| !name.contains('/') && !STANDARD.contains(name));
-    bare.map(|(i, name)| {
-        let words = "name is neither a standard finalizer name nor is it fully qualified";
-        Problem::invalid(path.index(i), name, words)
-    })
-    .collect()
+    let all = json::texts(object, "/metadata/finalizers").into_iter();
+    all.enumerate()
+        .filter_map(|(i, name)| standard_finalizer(name, &path.index(i)))
+        .collect()
 }
 
 fn no_new_finalizers(new: &Value, old: &Value, path: &Path) -> Problems {

@@ -67,6 +67,25 @@ pub fn dns_subdomain(value: &str) -> Vec<String> {
     subdomain(value, max_length_error(253))
 }
 
+/// A name that DNS is searched with: a subdomain that may have underscores.
+pub fn dns_search(value: &str) -> Vec<String> {
+    const LABEL: &str = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_label = |part: &str| {
+        let part = part.strip_prefix('_').unwrap_or(part);
+        part.bytes().all(inner) && edge(part.bytes().next()) && edge(part.bytes().last())
+    };
+    let mut problems = longer_than(value, 253);
+    if !value.split('.').all(is_label) {
+        let words = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
+                     '_', '-' or '.', and must start and end with an alphanumeric character";
+        let regex = format!("{LABEL}(\\.{LABEL})*");
+        problems.push(regex_error(words, &regex, &["example.com"]));
+    }
+    problems
+}
+
 /// A DNS-1035 label: a DNS-1123 label that starts with a letter.
 pub fn dns1035_label(value: &str) -> Vec<String> {
     let mut problems = longer_than(value, 63);

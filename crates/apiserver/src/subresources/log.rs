@@ -1,5 +1,6 @@
 //! GET of a pod's `log`: fetched from the agent of the pod's node.
 
+use api::field::{Path, Problem, Problems};
 use api::status::Status;
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ const PARAMETERS: [&str; 9] = [
 ];
 
 pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply, Status> {
+    check(call, &target.name)?;
     let old = api.current(target, &target.name).await?;
     let pod = old
         .ok_or_else(|| not_found(target.resource, &target.name))?
@@ -31,7 +33,7 @@ pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply
         .as_str()
         .filter(|node| !node.is_empty())
     else {
-        return Ok(Reply::text(204, ""));
+        return Ok(Reply::full(204, "", ""));
     };
     let found = api
         .registry
@@ -53,6 +55,39 @@ pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply
         parameters(call)
     );
     kubelet.get(&node, &path).await
+}
+
+/// What is wrong with the numbers (`ValidatePodLogOptions`).
+fn check(call: &Call, pod: &str) -> Result<(), Status> {
+    let number = |name: &str| {
+        call.query
+            .get(name)
+            .and_then(|text| text.parse::<i64>().ok())
+    };
+    let mut problems = Problems::new();
+    if let Some(lines @ ..0) = number("tailLines") {
+        let words = "must be greater than or equal to 0";
+        problems.push(Problem::invalid(Path::new("tailLines"), lines, words));
+    }
+    if let Some(bytes @ ..1) = number("limitBytes") {
+        let words = "must be greater than 0";
+        problems.push(Problem::invalid(Path::new("limitBytes"), bytes, words));
+    }
+    match number("sinceSeconds") {
+        Some(_) if call.query.get("sinceTime").is_some() => {
+            let words = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+            problems.push(Problem::forbidden(Path::nameless(), words));
+        }
+        Some(seconds @ ..1) => {
+            let words = "must be greater than 0";
+            problems.push(Problem::invalid(Path::new("sinceSeconds"), seconds, words));
+        }
+        _ => {}
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid("", "PodLogOptions", pod, &problems))
 }
 
 fn parameters(call: &Call) -> String {
@@ -84,7 +119,7 @@ fn escape(value: &str) -> String {
 }
 
 /// The container that is meant; a pod of one needs no name.
-fn container(pod: &Value, asked: &str, name: &str) -> Result<String, Status> {
+pub(super) fn container(pod: &Value, asked: &str, name: &str) -> Result<String, Status> {
     let names = |field: &str| -> Vec<String> {
         let list = pod["spec"][field].as_array().into_iter().flatten();
         list.filter_map(|c| c["name"].as_str().map(str::to_owned))

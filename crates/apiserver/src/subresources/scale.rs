@@ -1,9 +1,12 @@
 //! `scale`: how many replicas there shall be, the same for every kind that has replicas.
 
 use api::field::{Path, Problem, Problems};
+use api::managed_fields::{self, ApplyOptions, Writer, scale as scale_fields};
 use api::resource::{Part, Verb};
 use api::schema::{Kind, Validation};
 use api::status::Status;
+use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api_state::{Api, not_found};
@@ -11,8 +14,11 @@ use crate::call::Call;
 use crate::decode;
 use crate::options::WriteOptions;
 use crate::patches::{self, Patch};
+use crate::render::View;
 use crate::reply::Reply;
 use crate::routes::Target;
+use crate::verbs;
+use crate::verbs::patch::{own_problems, patch_kind};
 use crate::verbs::update::{check_name, other_uid};
 use crate::write::{Old, Wanted, Write};
 
@@ -29,17 +35,28 @@ pub(crate) async fn serve(
     target: &Target,
     verb: Verb,
 ) -> Result<Reply, Status> {
+    let view = View {
+        resource: &api::scale::RESOURCE,
+        ..verbs::view(call, target)?
+    };
+    let reply = |object: &Value| {
+        let json = Bytes::from(scale(object).to_string());
+        Reply::either(200, view.form.yaml, view.one(&json))
+    };
     if verb == Verb::Get {
         let old = api.current(target, &target.name).await?;
         let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
-        return Ok(Reply::value(200, &scale(&old.object)));
+        return Ok(reply(&old.object));
     }
-    let kind = if verb == Verb::Patch {
-        "PatchOptions"
-    } else {
-        "UpdateOptions"
+    let patch = match verb {
+        Verb::Patch => Some(patch_kind(call)?),
+        _ => None,
     };
-    let options = WriteOptions::read(call, kind, Problems::new())?;
+    let (kind, own) = match patch {
+        Some(patch) => ("PatchOptions", own_problems(call, patch)),
+        None => ("UpdateOptions", Problems::new()),
+    };
+    let options = WriteOptions::read(call, kind, own)?;
     let (dry_run, manager) = (options.dry_run, options.manager.as_str());
     let write = Write {
         api,
@@ -51,11 +68,11 @@ pub(crate) async fn serve(
     };
     let written = write
         .run(&target.name, |old| {
-            wanted(&write, verb, old, options.validation)
+            wanted(&write, patch, old, options.validation)
         })
         .await?;
     let object: Value = serde_json::from_slice(&written.json).unwrap_or_default();
-    Ok(Reply::value(200, &scale(&object)))
+    Ok(reply(&object))
 }
 
 /// What a workload looks like as a Scale.
@@ -89,23 +106,13 @@ fn scale(object: &Value) -> Value {
 
 fn wanted(
     write: &Write<'_>,
-    verb: Verb,
+    patch: Option<Patch>,
     old: Option<&Old>,
     validation: Validation,
 ) -> Result<Wanted, Status> {
-    let (call, target) = (write.call, write.target);
+    let target = write.target;
     let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
-    let before = scale(&old.object);
-    let asked = if verb == Verb::Update {
-        decode::kind(call, &SCALE, validation)?
-    } else {
-        let kind = call
-            .content_type()
-            .ok()
-            .and_then(|text| Patch::from_media_type(&text));
-        let kind = kind.ok_or_else(|| decode::unsupported(patches::MEDIA_TYPES))?;
-        patches::patch(kind, &SCALE, &before, &call.body, validation)?.object
-    };
+    let asked = asked(write, patch, &old.object, validation)?;
     check_name(target, &asked)?;
     let text = |field: &str| asked["metadata"][field].as_str().unwrap_or_default();
     let stored = old.object["metadata"]["uid"].as_str().unwrap_or_default();
@@ -128,10 +135,52 @@ fn wanted(
     if !text("resourceVersion").is_empty() {
         object["metadata"]["resourceVersion"] = text("resourceVersion").into();
     }
+    let version = target.resource.api_version();
+    let entries = scale_fields::of_parent(managers(&old.object), managers(&asked), &version);
+    object["metadata"]["managedFields"] = entries.into();
     Ok(Wanted {
         object,
-        managed: false,
+        managed: true,
     })
+}
+
+/// The Scale that the request wants, with its managed fields.
+fn asked(
+    write: &Write<'_>,
+    patch: Option<Patch>,
+    old: &Value,
+    validation: Validation,
+) -> Result<Value, Status> {
+    let call = write.call;
+    let mut before = scale(old);
+    let writer = Writer {
+        manager: write.manager,
+        api_version: "autoscaling/v1",
+        subresource: "scale",
+        now: Timestamp::now(),
+        reset: &[],
+    };
+    let entries = scale_fields::of_scale(managers(old), &write.target.resource.api_version());
+    let mut wanted = match patch {
+        Some(Patch::Apply) => {
+            before["metadata"]["managedFields"] = entries.into();
+            let force = call.query.flag("force") == Some(true);
+            let options = ApplyOptions { force, validation };
+            let applied =
+                managed_fields::apply(&SCALE, Some(&before), &call.body, options, &writer)?;
+            return Ok(applied.object);
+        }
+        Some(patch) => patches::patch(patch, &SCALE, &before, &call.body, validation)?.object,
+        None => decode::kind(call, &SCALE, validation)?,
+    };
+    before["metadata"]["managedFields"] = entries.into();
+    managed_fields::update(SCALE.definition, Some(&before), &mut wanted, &writer);
+    Ok(wanted)
+}
+
+fn managers(object: &Value) -> &[Value] {
+    let entries = object["metadata"]["managedFields"].as_array();
+    entries.map_or(&[], Vec::as_slice)
 }
 
 /// A LabelSelector in the form of a query parameter (`meta/v1.FormatLabelSelector`).

@@ -1,12 +1,12 @@
 //! PATCH: JSON, merge and strategic merge patches, and server-side apply.
 
 use api::field::{Path, Problem, Problems};
+use api::resource::Part;
 use api::schema::Kind;
 use api::status::Status;
 
 use crate::api_state::{Api, not_found};
 use crate::call::Call;
-use crate::decode::unsupported;
 use crate::fields;
 use crate::options::WriteOptions;
 use crate::patches::{self, Patch};
@@ -18,11 +18,7 @@ use crate::write::{Old, Wanted, Write};
 
 pub(crate) async fn patch(api: &Api, call: &Call, target: &Target) -> Result<Reply, Status> {
     let view = super::view(call, target)?;
-    let kind = call
-        .content_type()
-        .ok()
-        .and_then(|text| Patch::from_media_type(&text));
-    let kind = kind.ok_or_else(|| unsupported(patches::MEDIA_TYPES))?;
+    let kind = patch_kind(call)?;
     let options = WriteOptions::read(call, "PatchOptions", own_problems(call, kind))?;
     let part = super::part(target);
     let (dry_run, manager) = (options.dry_run, options.manager.as_str());
@@ -41,8 +37,17 @@ pub(crate) async fn patch(api: &Api, call: &Call, target: &Target) -> Result<Rep
     Ok(Reply::either(code, view.form.yaml, view.one(&written.json)))
 }
 
+/// What kind of patch the media type says.
+pub(crate) fn patch_kind(call: &Call) -> Result<Patch, Status> {
+    let kind = call
+        .content_type()
+        .ok()
+        .and_then(|text| Patch::from_media_type(&text));
+    kind.ok_or_else(patches::unsupported)
+}
+
 /// Apply names its manager, and only apply may be forced.
-fn own_problems(call: &Call, kind: Patch) -> Problems {
+pub(crate) fn own_problems(call: &Call, kind: Patch) -> Problems {
     let manager = call.query.text("fieldManager");
     match kind {
         Patch::Apply if manager.is_empty() => {
@@ -69,6 +74,10 @@ fn wanted(
 ) -> Result<Wanted, Status> {
     let (call, target) = (write.call, write.target);
     let stored = old.map(|old| &old.object);
+    let creates = write.part == Part::Main || target.resource.strategy.rules().create_on_update;
+    if stored.is_none() && !creates {
+        return Err(not_found(target.resource, &target.name));
+    }
     if kind == Patch::Apply {
         let force = call.query.flag("force") == Some(true);
         let mut object = fields::apply(write, stored, force, options.validation)?;

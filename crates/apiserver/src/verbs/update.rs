@@ -63,8 +63,13 @@ pub(crate) fn other_uid(target: &Target, sent: &str, stored: &str) -> Status {
     } else {
         String::new()
     };
+    // Upstream's storage of scales does not know its own prefix.
+    let root = match target.subresource.as_str() {
+        "scale" => "",
+        _ => "/registry",
+    };
     let why = format!(
-        "StorageError: invalid object, Code: 4, Key: /registry/{}/{place}{}, ResourceVersion: 0, \
+        "StorageError: invalid object, Code: 4, Key: {root}/{}/{place}{}, ResourceVersion: 0, \
          AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {stored}",
         upstream_place(resource),
         target.name,

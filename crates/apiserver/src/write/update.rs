@@ -6,6 +6,7 @@ use api::validation::metadata;
 use serde_json::{Value, json};
 
 use super::{Old, Round, Wanted, Write, Written};
+use crate::admission;
 use crate::fields;
 use crate::reserve::WriteContext;
 
@@ -22,6 +23,7 @@ impl Write<'_> {
         if !wanted.managed {
             fields::update(self, Some(&old.object), &mut object);
         }
+        admission::update(self, &mut object, &old.object);
         self.settle_version(&old, &mut object)?;
         let context = WriteContext {
             resource,

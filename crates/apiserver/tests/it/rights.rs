@@ -29,8 +29,16 @@ async fn nobody_sees_health_and_version_and_nothing_else() {
 #[tokio::test]
 async fn what_is_not_served_yet_is_said_in_a_sentence() {
     let cluster = Cluster::start().await;
-    let path = "/api/v1/namespaces/default/pods/p/exec?command=ls";
-    let (code, answer) = cluster.ask("POST", path, &serde_json::Value::Null).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let exec = "/api/v1/namespaces/default/pods/p/exec?command=ls";
+    assert_eq!(
+        cluster.ask("POST", exec, &serde_json::Value::Null).await.0,
+        404
+    );
+    let spec = serde_json::json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
+    let pod = serde_json::json!({"metadata": {"name": "p"}, "spec": spec});
+    assert_eq!(cluster.ask("POST", pods, &pod).await.0, 201);
+    let (code, answer) = cluster.ask("POST", exec, &serde_json::Value::Null).await;
     assert_eq!(code, 501);
     assert!(
         answer["message"]

@@ -72,17 +72,23 @@ fn http_get(handler: &mut Value) {
     }
 }
 
-/// What a pod's containers request together, by resource (`AggregateContainerRequests`): those that run at the
-/// same time are summed, an init container counts only while it runs.
-pub(super) fn requests(spec: &Value) -> BTreeMap<String, String> {
+/// What a pod's containers request together, by resource.
+pub(crate) fn requests(spec: &Value) -> BTreeMap<String, String> {
+    let texts = aggregate(spec, "requests").into_iter();
+    texts.map(|(name, sum)| (name, sum.canonical())).collect()
+}
+
+/// What a pod's containers request or are limited to together (`AggregateContainerRequests`): those that run at
+/// the same time are summed, an init container counts only while it runs.
+pub(crate) fn aggregate(spec: &Value, member: &str) -> BTreeMap<String, Quantity> {
     let mut running: BTreeMap<String, Quantity> = BTreeMap::new();
     let mut most: BTreeMap<String, Quantity> = BTreeMap::new();
     let mut sidecars: BTreeMap<String, Quantity> = BTreeMap::new();
     for container in list(spec, "/containers") {
-        add(&mut running, &of(container));
+        add(&mut running, &of(container, member));
     }
     for container in list(spec, "/initContainers") {
-        let own = of(container);
+        let own = of(container, member);
         let mut now = sidecars.clone();
         add(&mut now, &own);
         if container["restartPolicy"] == "Always" {
@@ -92,13 +98,12 @@ pub(super) fn requests(spec: &Value) -> BTreeMap<String, String> {
         at_least(&mut most, &now);
     }
     at_least(&mut running, &most);
-    let texts = running.into_iter();
-    texts.map(|(name, sum)| (name, sum.canonical())).collect()
+    running
 }
 
-fn of(container: &Value) -> BTreeMap<String, Quantity> {
-    let requests = container["resources"]["requests"].as_object();
-    let parsed = requests.into_iter().flatten().filter_map(|(name, value)| {
+fn of(container: &Value, member: &str) -> BTreeMap<String, Quantity> {
+    let amounts = container["resources"][member].as_object();
+    let parsed = amounts.into_iter().flatten().filter_map(|(name, value)| {
         let quantity = Quantity::parse(value.as_str()?).ok()?;
         Some((name.clone(), quantity))
     });

@@ -2,7 +2,8 @@
 
 use api::status::Status;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 use store::Revision;
 
@@ -26,6 +27,15 @@ struct Token {
     rv: i64,
     start: String,
 }
+
+/// As Go's `RawURLEncoding`, which does not mind what the last bits are.
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
@@ -74,8 +84,11 @@ impl Page {
 
 fn continued(text: &str) -> Result<Page, Status> {
     let broken = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
+    let bytes = URL_SAFE.decode(text.trim_end_matches('='));
     let bytes = bytes.map_err(|error| broken(&format!("continue key is not valid: {error}")))?;
+    if let Some(why) = api::schema::why_no_json(&bytes) {
+        return Err(broken(&format!("continue key is not valid: {why}")));
+    }
     let token: Result<Token, _> = serde_json::from_slice(&bytes);
     let token = token.map_err(|error| broken(&format!("continue key is not valid: {error}")))?;
     if token.v != TOKEN_VERSION || token.rv == 0 {
@@ -108,7 +121,7 @@ pub(crate) fn token(revision: Revision, key: &str, namespace: &str) -> String {
         start: format!("{start}\0"),
     };
     let text = serde_json::to_vec(&token).expect("a token is always printable");
-    URL_SAFE_NO_PAD.encode(text)
+    URL_SAFE.encode(text)
 }
 
 #[cfg(test)]
