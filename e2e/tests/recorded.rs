@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use store::Embedded;
 use testkit::recorded::{InProcess, Recording, area, replay};
 
-/// Recorded from a server alone, of one address family.
+/// Recorded from a server alone, of one address family. `RECORDED_AREAS=http,pods` asks others instead.
 const ALONE: &[&str] = &[
     "service-allocate",
     "service-create",
@@ -17,12 +17,69 @@ const ALONE: &[&str] = &[
     "service-update",
     "service-apply",
     "lists",
+    "watches",
+    "objects",
+    "patches",
+    "apply",
+    "endpoints",
+    "replicasets",
+    "pods",
+    "pod-validation",
+    "deployments",
+    "nodes",
+    "kinds",
+    "http",
+];
+
+/// Recordings that are not held to yet, each with its reason.
+const NOT_YET: &[(&str, &str)] = &[
+    (
+        "pods/eviction-budget-blocks",
+        "PodDisruptionBudget is not served",
+    ),
+    ("pods/priority", "PriorityClass is not served"),
+    (
+        "pods/quota-and-limits",
+        "LimitRange and ResourceQuota are not served",
+    ),
+    ("pods/strategic-merge", "PodTemplate is not served"),
+    (
+        "deployments/controller-revision-and-autoscaler",
+        "their kinds are not served",
+    ),
+    ("deployments/cronjob", "CronJob is not served"),
+    ("deployments/daemonset", "DaemonSet is not served"),
+    ("nodes/event-core", "events.k8s.io is not served"),
+    ("nodes/event-new", "events.k8s.io is not served"),
+    ("nodes/priorityclass", "PriorityClass is not served"),
+    ("nodes/runtimeclass", "RuntimeClass is not served"),
+    ("nodes/storage", "storage kinds are not served"),
+    ("nodes/token-use", "no ServiceAccount tokens are issued"),
+    (
+        "http/anonymous",
+        "the client in this process is always the administrator",
+    ),
+    (
+        "http/unauthenticated",
+        "the client in this process is always the administrator",
+    ),
+    ("http/rights-by-role", "there is no RBAC"),
+    ("http/discovery-groups", "not all of the groups are served"),
+    (
+        "http/discovery-aggregated",
+        "not all of the groups are served",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_alone_answers_as_recorded() -> Result<()> {
     let place = Place::start(&["10.96.0.0/16"]).await?;
-    place.judge(ALONE, 8).await
+    let asked = std::env::var("RECORDED_AREAS").unwrap_or_default();
+    let areas: Vec<&str> = match asked.as_str() {
+        "" => ALONE.to_vec(),
+        list => list.split(',').collect(),
+    };
+    place.judge(&areas, 8).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +154,16 @@ impl Place {
 }
 
 fn compare(judged: &[(String, Vec<String>)]) -> Result<()> {
-    let differ = judged.iter().filter(|(_, found)| !found.is_empty());
+    let held = |name: &str| !NOT_YET.iter().any(|(other, _)| *other == name);
+    for (name, _) in judged
+        .iter()
+        .filter(|(name, found)| !held(name) && found.is_empty())
+    {
+        println!("{name} passes: it can be held to from now on");
+    }
+    let differ = judged
+        .iter()
+        .filter(|(name, found)| held(name) && !found.is_empty());
     let texts: Vec<String> = differ
         .map(|(name, found)| format!("{name}:\n  {}", found.join("\n  ")))
         .collect();
