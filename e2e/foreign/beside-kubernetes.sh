@@ -19,13 +19,15 @@ check() { # what, command...: counts whether the command held; shows what it sai
 inside() { local where=$1; shift; nsenter --net="/run/netns/$tag-$where" "$@"; }
 start() { # where, name, command...: in the background, with its output in a log
   local where=$1 name=$2; shift 2
-  inside "$where" "$@" >"$run/$name.log" 2>&1 </dev/null &
+  # exec, so that the number is the program's own and not a shell's around it.
+  (exec nsenter --net="/run/netns/$tag-$where" "$@") >"$run/$name.log" 2>&1 </dev/null &
   echo $! >"$run/$name.pid"
 }
-stop() { # name [signal]
+stop() { # name: it has no time to take anything with it
   local pid; pid=$(cat "$run/$1.pid" 2>/dev/null) || return 0
-  rm "$run/$1.pid"; kill "${2:--KILL}" "$pid" 2>/dev/null; wait "$pid" 2>/dev/null
+  rm "$run/$1.pid"; kill -KILL "$pid" 2>/dev/null; wait "$pid" 2>/dev/null
 }
+is_gone() { ! pgrep -f "$run/kubeconfig $1" >/dev/null; } # no such process is left
 clean_up() {
   for file in "$run"/*.pid; do [ -e "$file" ] && stop "$(basename "$file" .pid)"; done
   for name in $(ip netns list | awk '{print $1}' | grep "^$tag-"); do ip netns delete "$name"; done
@@ -201,10 +203,12 @@ went_on() { # address
 }
 hold
 stop balancer
+check "no balancer process is left" is_gone balancer
 for address in $(addresses plain) $(addresses sticky); do check "tcp $address without any balancer process" dial tcp "$address" 80 20; done
 start balancer balancer "$fairway" --kubeconfig "$run/kubeconfig" balancer --load-balancer-pool 198.18.1.0/24,fd46:1::/64
 for address in $(addresses plain) $(addresses local) $(addresses sticky); do check "tcp $address while it starts" dial tcp "$address" 80 40; done
 for n in $nodes; do stop "proxy$n"; done
+check "no proxy process is left" is_gone "$([ "$proxy" = fairway ] && echo proxy || echo --hostname-override)"
 sleep 2
 for address in $(addresses plain) $(addresses sticky); do check "tcp $address without any proxy process" dial tcp "$address" 80 20; done
 for n in $nodes; do start_proxy "$n"; done
