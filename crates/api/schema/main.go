@@ -14,12 +14,14 @@ import (
 	authentication "k8s.io/api/authentication/v1"
 	authorization "k8s.io/api/authorization/v1"
 	autoscaling "k8s.io/api/autoscaling/v1"
+	batch "k8s.io/api/batch/v1"
 	coordination "k8s.io/api/coordination/v1"
 	core "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
 	events "k8s.io/api/events/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
+	rbac "k8s.io/api/rbac/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -27,13 +29,18 @@ var roots = []any{
 	core.Namespace{}, core.NamespaceList{}, core.Node{}, core.NodeList{}, core.Pod{}, core.PodList{}, core.Binding{},
 	core.Service{}, core.ServiceList{}, core.Endpoints{}, core.EndpointsList{}, core.Event{}, core.EventList{},
 	core.ConfigMap{}, core.ConfigMapList{}, core.Secret{}, core.SecretList{}, core.ServiceAccount{}, core.ServiceAccountList{},
+	core.ResourceQuota{}, core.ResourceQuotaList{}, core.PersistentVolumeClaim{}, core.PersistentVolumeClaimList{},
 	discovery.EndpointSlice{}, discovery.EndpointSliceList{},
 	networking.ServiceCIDR{}, networking.ServiceCIDRList{}, networking.IPAddress{}, networking.IPAddressList{},
 	apps.Deployment{}, apps.DeploymentList{}, apps.ReplicaSet{}, apps.ReplicaSetList{},
+	apps.ControllerRevision{}, apps.ControllerRevisionList{}, apps.StatefulSet{}, apps.StatefulSetList{},
+	apps.DaemonSet{}, apps.DaemonSetList{}, batch.Job{}, batch.JobList{},
 	autoscaling.Scale{}, events.Event{}, events.EventList{}, coordination.Lease{}, coordination.LeaseList{},
 	authorization.SelfSubjectAccessReview{}, authorization.SubjectAccessReview{}, authorization.LocalSubjectAccessReview{},
 	authorization.SelfSubjectRulesReview{}, authentication.SelfSubjectReview{}, authentication.TokenReview{},
-	authentication.TokenRequest{}, policy.Eviction{},
+	authentication.TokenRequest{}, policy.Eviction{}, policy.PodDisruptionBudget{}, policy.PodDisruptionBudgetList{},
+	rbac.ClusterRole{}, rbac.ClusterRoleList{}, rbac.ClusterRoleBinding{}, rbac.ClusterRoleBindingList{},
+	rbac.Role{}, rbac.RoleList{}, rbac.RoleBinding{}, rbac.RoleBindingList{},
 	meta.DeleteOptions{}, meta.Status{}, meta.ObjectMeta{}, meta.ListMeta{}, meta.LabelSelector{},
 }
 

@@ -13,6 +13,8 @@ mod status;
 pub(crate) mod validation;
 pub(crate) mod warnings;
 
+pub(crate) use qos::class;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -2,6 +2,7 @@
 
 use crate::config_map::ConfigMap;
 use crate::deployment::Deployment;
+use crate::disruption_budget::DisruptionBudget;
 use crate::endpoint_slice::EndpointSlice;
 use crate::endpoints::Endpoints;
 use crate::event::Event;
@@ -13,6 +14,7 @@ use crate::plain::Plain;
 use crate::pod::Pod;
 use crate::replica_set::ReplicaSet;
 use crate::resource::{ALL_VERBS, Resource, Subresource, Verb};
+use crate::resource_quota::ResourceQuota;
 use crate::secret::Secret;
 use crate::service::Service;
 use crate::service_account::ServiceAccount;
@@ -158,6 +160,16 @@ static RESOURCES: &[Resource] = &[
         ..NAMESPACED
     },
     Resource {
+        kind: "ResourceQuota",
+        plural: "resourcequotas",
+        singular: "resourcequota",
+        short_names: &["quota"],
+        subresources: &[STATUS],
+        definition: "io.k8s.api.core.v1.ResourceQuota",
+        strategy: &ResourceQuota,
+        ..NAMESPACED
+    },
+    Resource {
         kind: "Secret",
         plural: "secrets",
         singular: "secret",
@@ -236,6 +248,17 @@ static RESOURCES: &[Resource] = &[
         definition: "io.k8s.api.networking.v1.ServiceCIDR",
         strategy: &ServiceCidr,
         ..CLUSTER
+    },
+    Resource {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        plural: "poddisruptionbudgets",
+        singular: "poddisruptionbudget",
+        short_names: &["pdb"],
+        subresources: &[STATUS],
+        definition: "io.k8s.api.policy.v1.PodDisruptionBudget",
+        strategy: &DisruptionBudget,
+        ..NAMESPACED
     },
     Resource {
         group: "coordination.k8s.io",

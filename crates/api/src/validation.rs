@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod conditions;
+pub mod int_or_percent;
 pub mod ip;
 pub mod json;
 pub mod labels;

@@ -102,6 +102,17 @@ fn template(object: &Value) -> Problems {
     problems
 }
 
+/// Numbers that may not be negative, by their place below the object (`/spec/replicas`).
+pub(crate) fn not_negative(object: &Value, places: &[&str]) -> Problems {
+    let negative = |place: &&&str| integer(object, place) < 0;
+    let problem = |place: &&str| {
+        let at = Path::new(place.trim_start_matches('/').replace('/', "."));
+        let words = "must be greater than or equal to 0";
+        Problem::invalid(at, integer(object, place), words)
+    };
+    places.iter().filter(negative).map(problem).collect()
+}
+
 /// `spec.selector` may never change: what it selects is what the object owns.
 pub(crate) fn selector_is_kept(new: &Value, old: &Value) -> Problems {
     let (new, old) = (&new["spec"]["selector"], &old["spec"]["selector"]);
@@ -136,7 +147,8 @@ pub(crate) fn counts(object: &Value, members: &[&str], parts: &[&str]) -> Proble
     problems
 }
 
-fn selects(selector: &Value, labels: &Value) -> bool {
+/// Whether a label selector selects what has these labels.
+pub fn selects(selector: &Value, labels: &Value) -> bool {
     let has = |(key, value): (&str, &str)| labels[key] == value;
     let meets = |rule: &Value| {
         let value = labels[text(rule, "/key")].as_str();

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::openapi::Documents;
+use crate::quota::Locks;
 use crate::registry::{Registry, Stored};
 use crate::reserve::{Hook, Reservation, WriteContext};
 use crate::routes::Target;
@@ -24,6 +25,7 @@ pub(crate) struct Api {
     pub(crate) hooks: Vec<Hook>,
     pub(crate) metrics: Metrics,
     pub(crate) documents: Documents,
+    pub(crate) quota_locks: Locks,
     pub(crate) kubelet: Option<crate::kubelet::Kubelet>,
     /// Where clients reach it, for discovery.
     pub(crate) address: String,

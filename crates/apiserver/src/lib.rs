@@ -32,6 +32,7 @@ mod patches;
 pub mod pki;
 mod pod_admission;
 mod query;
+mod quota;
 pub mod registry;
 mod render;
 mod reply;

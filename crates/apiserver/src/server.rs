@@ -24,6 +24,7 @@ use crate::kubelet::Kubelet;
 use crate::metrics::Metrics;
 use crate::openapi::Documents;
 use crate::pki::{self, Authority, PkiError, Use};
+use crate::quota::Locks;
 use crate::registry::Registry;
 use crate::service as allocation;
 
@@ -101,6 +102,7 @@ impl Server {
             registry: registry.clone(),
             metrics: Metrics::default(),
             documents: Documents::default(),
+            quota_locks: Locks::default(),
             kubelet: Some(Kubelet::new(&credentials)?),
             address: addresses
                 .first()

@@ -5,10 +5,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, Pod, ResourceQuota, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use tokio::task::JoinSet;
@@ -24,6 +25,7 @@ pub(crate) struct Caches {
     watches: Mutex<JoinSet<()>>,
     config_maps: OnceLock<Cache<ConfigMap>>,
     deployments: OnceLock<Cache<Deployment>>,
+    disruption_budgets: OnceLock<Cache<PodDisruptionBudget>>,
     endpoint_slices: OnceLock<Cache<EndpointSlice>>,
     endpoints: OnceLock<Cache<Endpoints>>,
     leases: OnceLock<Cache<Lease>>,
@@ -31,6 +33,7 @@ pub(crate) struct Caches {
     nodes: OnceLock<Cache<Node>>,
     pods: OnceLock<Cache<Pod>>,
     replica_sets: OnceLock<Cache<ReplicaSet>>,
+    resource_quotas: OnceLock<Cache<ResourceQuota>>,
     service_accounts: OnceLock<Cache<ServiceAccount>>,
     service_cidrs: OnceLock<Cache<ServiceCIDR>>,
     services: OnceLock<Cache<Service>>,
@@ -43,6 +46,7 @@ impl Caches {
             watches: Mutex::new(JoinSet::new()),
             config_maps: OnceLock::new(),
             deployments: OnceLock::new(),
+            disruption_budgets: OnceLock::new(),
             endpoint_slices: OnceLock::new(),
             endpoints: OnceLock::new(),
             leases: OnceLock::new(),
@@ -50,6 +54,7 @@ impl Caches {
             nodes: OnceLock::new(),
             pods: OnceLock::new(),
             replica_sets: OnceLock::new(),
+            resource_quotas: OnceLock::new(),
             service_accounts: OnceLock::new(),
             service_cidrs: OnceLock::new(),
             services: OnceLock::new(),
@@ -65,6 +70,10 @@ impl Caches {
 
     pub(crate) fn deployments(&self) -> &Cache<Deployment> {
         self.plain(&self.deployments)
+    }
+
+    pub(crate) fn disruption_budgets(&self) -> &Cache<PodDisruptionBudget> {
+        self.plain(&self.disruption_budgets)
     }
 
     /// Filed under `namespace/service`.
@@ -105,6 +114,10 @@ impl Caches {
     pub(crate) fn replica_sets(&self) -> &Cache<ReplicaSet> {
         self.replica_sets
             .get_or_init(|| self.start(owner_or_orphan, watcher::Config::default()))
+    }
+
+    pub(crate) fn resource_quotas(&self) -> &Cache<ResourceQuota> {
+        self.plain(&self.resource_quotas)
     }
 
     pub(crate) fn service_accounts(&self) -> &Cache<ServiceAccount> {

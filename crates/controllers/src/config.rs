@@ -47,6 +47,7 @@ impl Config {
 /// The names that [`Selection::parse`] accepts; those of kube-controller-manager where it has the controller.
 pub const NAMES: &[&str] = &[
     "deployment-controller",
+    "disruption-controller",
     "endpoints-controller",
     "endpointslice-controller",
     "endpointslice-mirroring-controller",
@@ -56,6 +57,7 @@ pub const NAMES: &[&str] = &[
     "node-lifecycle-controller",
     "pod-garbage-collector-controller",
     "replicaset-controller",
+    "resourcequota-controller",
     "root-ca-certificate-publisher-controller",
     "scheduler",
     "service-cidr-controller",

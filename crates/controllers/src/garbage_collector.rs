@@ -24,8 +24,9 @@ use tokio::task::JoinSet;
 use crate::context::Context;
 use crate::discovery::{self, Kind};
 use crate::error::{Error, Result};
-use crate::garbage_collector::graph::{Graph, Meta, Node};
+use crate::garbage_collector::graph::{Graph, Node};
 use crate::garbage_collector::plan::{FOREGROUND, ORPHAN, Owner, Step, plan};
+use crate::meta::Meta;
 use crate::queue::{Again, Queue};
 
 const WORKERS: usize = 16;

@@ -13,6 +13,7 @@ pub mod config;
 mod context;
 mod deployment;
 mod discovery;
+mod disruption;
 mod endpoint_slices;
 mod endpoints;
 mod error;
@@ -20,6 +21,7 @@ mod garbage_collector;
 mod key;
 mod leader;
 pub mod load_balancer;
+mod meta;
 mod mirroring;
 mod namespaces;
 mod node_ipam;
@@ -32,12 +34,14 @@ mod quantity;
 mod queue;
 mod recorder;
 mod replica_set;
+mod resource_quota;
 mod root_ca;
 mod scheduler;
 mod selector;
 mod service_account;
 mod service_cidr;
 mod services;
+mod share;
 mod time;
 mod write;
 
@@ -115,6 +119,9 @@ const CONTROLLERS: &[(&str, Run)] = &[
     ("deployment-controller", |context| {
         deployment::run(context).boxed()
     }),
+    ("disruption-controller", |context| {
+        disruption::run(context).boxed()
+    }),
     ("endpoints-controller", |context| {
         endpoints::run(context).boxed()
     }),
@@ -141,6 +148,9 @@ const CONTROLLERS: &[(&str, Run)] = &[
     }),
     ("replicaset-controller", |context| {
         replica_set::run(context).boxed()
+    }),
+    ("resourcequota-controller", |context| {
+        resource_quota::run(context).boxed()
     }),
     ("root-ca-certificate-publisher-controller", |context| {
         root_ca::run(context).boxed()

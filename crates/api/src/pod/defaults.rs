@@ -61,7 +61,7 @@ pub(crate) fn spec(spec: &mut Value) {
 }
 
 /// Quantities are kept to the thousandth (`SetDefaults_ResourceList`).
-fn milli(resources: Option<&mut Value>) {
+pub(crate) fn milli(resources: Option<&mut Value>) {
     for value in resources
         .and_then(Value::as_object_mut)
         .into_iter()

@@ -7,11 +7,13 @@ const GROUPS: &[(&str, &str)] = &[
     ("authentication.k8s.io", "authentication"),
     ("authorization.k8s.io", "authorization"),
     ("autoscaling", "autoscaling"),
+    ("batch", "batch"),
     ("coordination.k8s.io", "coordination"),
     ("discovery.k8s.io", "discovery"),
     ("events.k8s.io", "events"),
     ("networking.k8s.io", "networking"),
     ("policy", "policy"),
+    ("rbac.authorization.k8s.io", "rbac"),
 ];
 
 /// Groups whose older versions a real server still decodes; the kinds look the same there.

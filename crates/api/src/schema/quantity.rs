@@ -64,6 +64,34 @@ impl Quantity {
         self.nano
     }
 
+    /// A whole number.
+    pub fn whole(number: i64) -> Self {
+        Self {
+            nano: i128::from(number) * NANO,
+            format: Format::Decimal,
+        }
+    }
+
+    /// The difference, written the way this one is.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        Self {
+            nano: self.nano.saturating_sub(other.nano),
+            format: self.format,
+        }
+    }
+
+    /// The next whole number that is not smaller.
+    #[must_use]
+    pub fn rounded_up(&self) -> Self {
+        let rest = self.nano.rem_euclid(NANO);
+        let missing = if rest == 0 { 0 } else { NANO - rest };
+        Self {
+            nano: self.nano.saturating_add(missing),
+            format: self.format,
+        }
+    }
+
     /// The sum, written the way the first one is; the other's way where the first is zero.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {

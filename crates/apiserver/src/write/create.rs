@@ -9,6 +9,7 @@ use super::{Round, Wanted, Write};
 use crate::admission;
 use crate::api_state::now;
 use crate::fields;
+use crate::quota;
 use crate::reserve::WriteContext;
 
 /// A generated name is cut here, so that five characters follow within a label's length.
@@ -49,6 +50,7 @@ impl Write<'_> {
         }
         strategy.canonicalize(&mut object);
         refuse_version(&object)?;
+        let reservation = quota::admit(self, None, &object, reservation).await?;
         let name = object["metadata"]["name"]
             .as_str()
             .unwrap_or_default()

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Old, Round, Wanted, Write, Written};
 use crate::admission;
 use crate::fields;
+use crate::quota;
 use crate::reserve::WriteContext;
 
 impl Write<'_> {
@@ -55,6 +56,11 @@ impl Write<'_> {
                 created: false,
             }));
         }
+        let reservation = if quota::concerns(self.part) {
+            quota::admit(self, Some(&old.object), &object, reservation).await?
+        } else {
+            reservation
+        };
         self.commit_put(Some(&old.stored), &name, &object, reservation)
             .await
     }

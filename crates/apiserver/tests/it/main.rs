@@ -5,6 +5,7 @@
 mod cluster;
 mod concurrency;
 mod lists;
+mod quotas;
 mod rights;
 mod sockets;
 mod watches;

@@ -3,6 +3,8 @@
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::share::resolve;
+
 /// The replicas asked for.
 pub(super) fn wanted(deployment: &Deployment) -> i32 {
     deployment
@@ -62,15 +64,6 @@ fn bounds(deployment: &Deployment) -> (i32, i32) {
     } else {
         (surge, unavailable)
     }
-}
-
-fn resolve(value: &IntOrString, of: i32, up: bool) -> i32 {
-    let percent = match value {
-        IntOrString::Int(number) => return *number,
-        IntOrString::String(text) => text.trim_end_matches('%').parse::<i64>().unwrap_or(0),
-    };
-    let product = percent * i64::from(of) + if up { 99 } else { 0 };
-    i32::try_from(product / 100).unwrap_or(i32::MAX)
 }
 
 /// The replicas that a ReplicaSet is to have.

@@ -1,54 +1,15 @@
 //! Who owns whom: all objects of all kinds, by their uid, with nothing but their metadata.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::Resource;
-use kube::core::{ApiResource, DynamicResourceScope};
-use serde::Deserialize;
+use kube::core::ApiResource;
 
 use crate::discovery::Kind;
 use crate::key::Key;
 
 /// So many uids of gone objects are remembered; it saves asking the server for an owner that was seen to go.
 const REMEMBERED: usize = 10_000;
-
-/// An object of any kind, read for its metadata alone.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Meta {
-    #[serde(default)]
-    pub(super) metadata: ObjectMeta,
-}
-
-impl Resource for Meta {
-    type DynamicType = ApiResource;
-    type Scope = DynamicResourceScope;
-
-    fn kind(resource: &ApiResource) -> Cow<'_, str> {
-        resource.kind.as_str().into()
-    }
-
-    fn group(resource: &ApiResource) -> Cow<'_, str> {
-        resource.group.as_str().into()
-    }
-
-    fn version(resource: &ApiResource) -> Cow<'_, str> {
-        resource.version.as_str().into()
-    }
-
-    fn plural(resource: &ApiResource) -> Cow<'_, str> {
-        resource.plural.as_str().into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
 
 /// An object in the graph.
 #[derive(Clone, Debug)]
