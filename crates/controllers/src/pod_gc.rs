@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::key::Key;
 use crate::pods::{is_terminal, node};
+use crate::time::now;
 use crate::write;
 
 /// How often pods are looked at.
@@ -21,6 +22,9 @@ const PERIOD: Duration = Duration::from_secs(20);
 
 /// A node has to be gone for so long: it may be registering again.
 const QUARANTINE: Duration = Duration::from_secs(40);
+
+/// The condition of a pod that goes for a reason that is not its own.
+const DISRUPTION: &str = "DisruptionTarget";
 
 /// Beyond so many ended pods the oldest are deleted.
 const ENDED_LIMIT: usize = 12_500;
@@ -87,7 +91,7 @@ async fn remove(context: &Context, pod: &Pod) -> Result<()> {
     let key = Key::of(pod);
     let api = context.namespaced::<Pod>(&key.namespace);
     if !is_terminal(pod) {
-        let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": {"phase": "Failed"}});
+        let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": failed(pod)});
         match write::patch_status(&api, &key, &patch).await {
             Err(problem) if !problem.is_not_found() => return Err(problem),
             _ => {}
@@ -95,6 +99,28 @@ async fn remove(context: &Context, pod: &Pod) -> Result<()> {
     }
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     write::delete_with(&api, &key, uid, DeleteParams::default().grace_period(0)).await
+}
+
+/// The status of a pod that nobody runs any more; one that had a node was disrupted.
+fn failed(pod: &Pod) -> Value {
+    let generation = pod.metadata.generation;
+    let mut status = json!({"phase": "Failed", "observedGeneration": generation});
+    if node(pod).is_empty() {
+        return status;
+    }
+    let had = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    let others = had
+        .into_iter()
+        .flatten()
+        .filter(|had| had.type_ != DISRUPTION);
+    let disrupted = json!({"type": DISRUPTION, "status": "True", "reason": "DeletionByPodGC",
+        "message": "PodGC: node no longer exists", "lastTransitionTime": now(), "observedGeneration": generation});
+    let conditions = others.map(|had| json!(had)).chain([disrupted]);
+    status["conditions"] = conditions.collect();
+    status
 }
 
 #[cfg(test)]

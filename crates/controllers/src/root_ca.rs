@@ -17,6 +17,14 @@ use crate::write;
 const NAME: &str = "kube-root-ca.crt";
 const FILE: &str = "ca.crt";
 
+/// What the ConfigMap is for, as upstream says it.
+const DESCRIPTION: (&str, &str) = (
+    "kubernetes.io/description",
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the \
+     internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes \
+     clusters.",
+);
+
 /// Runs the controller; without a CA there is nothing to do.
 pub(crate) async fn run(context: Context) {
     let Some(ca) = context.config.root_ca.clone() else {
@@ -78,6 +86,7 @@ fn map(namespace: &str, ca: &str) -> ConfigMap {
         metadata: ObjectMeta {
             name: Some(NAME.to_owned()),
             namespace: Some(namespace.to_owned()),
+            annotations: Some([(DESCRIPTION.0.to_owned(), DESCRIPTION.1.to_owned())].into()),
             ..ObjectMeta::default()
         },
         data: Some([(FILE.to_owned(), ca.to_owned())].into()),
