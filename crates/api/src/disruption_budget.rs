@@ -120,7 +120,7 @@ fn spec(object: &Value) -> Problems {
 mod tests {
     use super::*;
 
-    fn budget(spec: Value) -> Value {
+    fn budget(spec: &Value) -> Value {
         json!({"metadata": {"name": "b", "namespace": "default"}, "spec": spec})
     }
 
@@ -138,13 +138,16 @@ mod tests {
             (json!({"unhealthyPodEvictionPolicy": "x"}), 1),
         ];
         for (spec, count) in cases {
-            assert_eq!(DisruptionBudget.validate_create(&budget(spec)).len(), count);
+            assert_eq!(
+                DisruptionBudget.validate_create(&budget(&spec)).len(),
+                count
+            );
         }
     }
 
     #[test]
     fn a_row_shows_the_bounds() {
-        let mut object = budget(json!({"minAvailable": "50%"}));
+        let mut object = budget(&json!({"minAvailable": "50%"}));
         object["status"] = json!({"disruptionsAllowed": 2});
         let cells = DisruptionBudget.cells(&object, Timestamp::UNIX_EPOCH);
         assert_eq!(cells[1..4], [json!("50%"), json!("N/A"), json!(2)]);

@@ -74,14 +74,13 @@ fn what_cannot_be_counted_lets_nothing_go() {
 fn an_evicted_pod_does_not_count_for_two_minutes() {
     let mut budget = budget(&json!({"minAvailable": 1}));
     let all = pods(2, 2, "ReplicaSet");
-    let at = |seconds| {
+    let mut at = |seconds| {
         let evicted = json!({"disruptionsAllowed": 0, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 2,
             "disruptedPods": {"web-0": "1970-01-01T00:00:00Z"}});
         budget.status = serde_json::from_value(evicted).unwrap();
         let now = Timestamp::from_second(seconds).unwrap();
         plan(&budget, &all, |_| None, now)
     };
-    let mut at = at;
     assert_eq!(at(10).status.current_healthy, Some(1));
     assert_eq!(at(10).again.unwrap().as_secs(), 110);
     assert_eq!(at(130).status.current_healthy, Some(2));

@@ -118,3 +118,60 @@ fn addresses_are_given_kept_and_taken_back() {
         );
     }
 }
+
+#[test]
+fn pools_are_used_in_order_and_requests_are_held_to_them() {
+    let two = &["192.0.2.1", "198.51.100.0/29"][..];
+    let both = &["192.0.2.1", "2001:db8::1"][..];
+    let first_taken = [service("other", &holding(&["192.0.2.1"]))];
+    let six_taken = [service("other", &holding(&["2001:db8::1"]))];
+    let mut going = holding(&["192.0.2.1"]);
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let still_held = [service("other", &going)];
+    let annotated = |text: &str, over: &Value| {
+        let mut asks = over.clone();
+        asks["metadata"]["annotations"] = json!({"fairway/load-balancer-addresses": text});
+        asks
+    };
+    let dual = json!({"spec": {"ipFamilies": ["IPv4", "IPv6"]}});
+    let field = json!({"spec": {"loadBalancerIP": "198.51.100.2"}});
+    let cases: &[(Value, &[Service], &[&str], &str)] = &[
+        (json!({}), &first_taken, two, "give 198.51.100.1"),
+        (json!({}), &still_held, two, "give 198.51.100.1"),
+        (field.clone(), &[], two, "give 198.51.100.2"),
+        (
+            annotated("198.51.100.3", &field),
+            &[],
+            two,
+            "give 198.51.100.3",
+        ),
+        (
+            annotated("2001:db8::1, 192.0.2.1", &dual),
+            &[],
+            both,
+            "give 192.0.2.1 2001:db8::1",
+        ),
+        (
+            dual.clone(),
+            &six_taken,
+            both,
+            "all IPv6 addresses of the pools are given out",
+        ),
+        (
+            annotated("2001:db8::1", &json!({})),
+            &[],
+            both,
+            "the requested address 2001:db8::1 is of a family that the Service does not have",
+        ),
+        (
+            annotated("here", &json!({})),
+            &[],
+            both,
+            "the requested address \"here\" is no IP address",
+        ),
+    ];
+    for (over, others, pools, expected) in cases {
+        let found = outcome(&service("web", over), others, pools);
+        assert_eq!(found, *expected, "{over}");
+    }
+}
