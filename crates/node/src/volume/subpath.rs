@@ -145,6 +145,8 @@ mod tests {
         let outside = directory.path().join("outside");
         fs::create_dir_all(volume.join("real")).unwrap();
         fs::create_dir_all(&outside).unwrap();
+        // There from the start, or a folder of its name would be made.
+        symlink("real", volume.join("link")).unwrap();
         let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let swapper = {
             let (volume, outside, done) = (volume.clone(), outside.clone(), done.clone());
