@@ -17,7 +17,6 @@ const KNOWN: &[(&str, &[&str])] = &[
             "persistentvolumes",
             "podtemplates",
             "replicationcontrollers",
-            "resourcequotas",
         ],
     ),
     (
@@ -42,7 +41,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["ingressclasses", "ingresses", "networkpolicies"],
     ),
     ("node.k8s.io", &["runtimeclasses"]),
-    ("policy", &["poddisruptionbudgets"]),
     (
         "rbac.authorization.k8s.io",
         &[
