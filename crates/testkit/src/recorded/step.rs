@@ -44,7 +44,7 @@ pub struct Step {
     /// Further headers; null leaves one out.
     pub headers: BTreeMap<String, Option<String>>,
     /// The JSON body, as text: some answers tell the order of its keys. A null is a body, too.
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     pub body: Option<Box<RawValue>>,
     /// The body as text, instead.
     pub raw: Option<String>,
