@@ -119,7 +119,9 @@ fn metrics_have_kube_proxys_names() {
     until("the Service has been heard of", || {
         text().contains("kubeproxy_sync_proxy_rules_service_changes_total 1\n")
     });
-    assert!(ask(&place, 10256, "/healthz").is_some());
+    until("it is healthy", || {
+        ask(&place, 10256, "/healthz").is_some_and(|(status, _)| status == 200)
+    });
     let text = text();
     for name in [
         "sync_proxy_rules_duration_seconds_bucket",
