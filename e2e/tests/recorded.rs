@@ -221,16 +221,30 @@ impl Place {
         compare(&judged)
     }
 
+    /// Some recordings look after a fixed second at what controllers do at their own pace, so on a busy
+    /// machine they may look too early: with controllers, what differs is asked once more in another namespace.
     async fn one(&self, number: usize, file: &Path) -> (String, Vec<String>) {
         let name = name_of(file);
+        let mut found = self.ask(file, &format!("g-{number:08}")).await;
+        if self.controllers.is_some() && is_held(&name) && !found.is_empty() {
+            println!(
+                "{name} is asked once more, for it differed:\n  {}",
+                found.join("\n  ")
+            );
+            found = self.ask(file, &format!("h-{number:08}")).await;
+        }
+        (name, found)
+    }
+
+    async fn ask(&self, file: &Path, namespace: &str) -> Vec<String> {
         let asked = match Recording::load(file) {
             Ok(recording) => {
                 let service = InProcess(self.server.service());
-                replay(&service, &recording, &format!("g-{number:08}")).await
+                replay(&service, &recording, namespace).await
             }
             Err(error) => Err(error),
         };
-        (name, asked.unwrap_or_else(|error| vec![error]))
+        asked.unwrap_or_else(|error| vec![error])
     }
 }
 

@@ -65,25 +65,53 @@ pub(crate) async fn remove(
         manager: "",
     };
     let mut options = options.clone();
+    let mut marked: Option<Deleted> = None;
     for attempt in 0..ROUNDS {
         let old = api.current(target, &target.name).await?;
-        let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
+        let Some(old) = old else {
+            // Whoever saw our mark, as the node of a pod that has ended does, may have been faster.
+            return marked.ok_or_else(|| not_found(target.resource, &target.name));
+        };
         let uid = old.object["metadata"]["uid"]
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        let plan = plan(target.resource, &old.object, &options, Timestamp::now())?;
-        let marks_first = matches!(plan, Plan::MarkFirst(_));
-        let (round, gone) = carry_out(&write, &old, plan, attempt).await?;
-        if marks_first && gone {
-            // The condition held for what was marked; the mark is a version of our own.
-            options.resource_version = None;
+        if marked.as_ref().is_some_and(|marked| marked.uid != uid) {
+            // Gone as well, and the name is another object's by now.
+            return marked.ok_or_else(|| not_found(target.resource, &target.name));
         }
+        let plan = plan(target.resource, &old.object, &options, Timestamp::now())?;
+        if let Plan::MarkFirst(object) = &plan
+            && !write.dry_run
+        {
+            if let Some(written) = mark_first(&write, &old, object).await? {
+                // The condition held for what was marked; the mark is a version of our own.
+                options.resource_version = None;
+                let gone = true;
+                marked = Some(Deleted { written, gone, uid });
+            }
+            continue;
+        }
+        let (round, gone) = carry_out(&write, &old, plan, attempt).await?;
         if let Round::Done(written) = round {
             return Ok(Deleted { written, gone, uid });
         }
     }
     Err(write.modified(&target.name))
+}
+
+/// Stores the mark of an object that goes at once; `None` when somebody else wrote it meanwhile.
+async fn mark_first(
+    write: &Write<'_>,
+    old: &Old,
+    object: &Value,
+) -> Result<Option<Written>, Status> {
+    let name = old.stored.name();
+    let marked = write.commit_put(Some(&old.stored), name, object, Reservation::default());
+    Ok(match marked.await? {
+        Round::Done(written) => Some(written),
+        Round::Lost => None,
+    })
 }
 
 async fn carry_out(
@@ -103,7 +131,8 @@ async fn carry_out(
                 false,
             ))
         }
-        Plan::MarkFirst(object) if write.dry_run => {
+        // In earnest the mark is stored before this is asked.
+        Plan::MarkFirst(object) => {
             let json = codec::with_revision(&codec::encode(&object), old.stored.revision());
             Ok((
                 Round::Done(Written {
@@ -112,13 +141,6 @@ async fn carry_out(
                 }),
                 true,
             ))
-        }
-        Plan::MarkFirst(object) => {
-            let name = old.stored.name().to_owned();
-            let marked = write
-                .commit_put(Some(&old.stored), &name, &object, Reservation::default())
-                .await?;
-            Ok((Round::Lost, matches!(marked, Round::Done(_))))
         }
         Plan::Mark(object) if object == old.object => {
             let json = old.stored.json().clone();
