@@ -47,7 +47,7 @@ pub(crate) struct NodeFlags {
     #[arg(long, default_value = "10s", value_parser = duration)]
     lease_renew_interval: Duration,
     /// How containers run
-    #[arg(long, default_value = "processes", value_parser = ["processes", "containers"])]
+    #[arg(long, default_value = "containers", value_parser = ["processes", "containers"])]
     runtime: String,
     /// Let pods mount files of this machine (hostPath); all nodes of a standalone cluster share them
     #[arg(long)]
@@ -112,8 +112,8 @@ fn node_config(
         lease_duration: flags.lease_renew_interval * 4,
         log_port: node::KUBELET_PORT,
         runtime: match flags.runtime.as_str() {
-            "containers" => node::RuntimeKind::Containers,
-            _ => node::RuntimeKind::Processes,
+            "processes" => node::RuntimeKind::Processes,
+            _ => node::RuntimeKind::Containers,
         },
         supervisor: node::Config::own_supervisor(),
         host_paths: flags.allow_host_path,
