@@ -38,7 +38,7 @@ const ALONE: &[&str] = &[
 const NOT_YET: &[(&str, &str)] = &[
     (
         "pods/eviction-budget-blocks",
-        "PodDisruptionBudget is not served",
+        "not asked again since PodDisruptionBudget is served",
     ),
     ("pods/priority", "PriorityClass is not served"),
     ("pods/quota-and-limits", "LimitRange is not served"),

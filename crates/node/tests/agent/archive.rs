@@ -48,7 +48,7 @@ pub(crate) fn busybox() -> Vec<u8> {
         "config": {
             "Env": ["PATH=/bin", "FROM_IMAGE=yes"],
             "Cmd": ["sh", "-c", "echo default command"],
-            "WorkingDir": "/work/of/image",
+            "WorkingDir": "/base/of/image",
         },
         "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|layer| digest(layer)).collect::<Vec<_>>()},
     });

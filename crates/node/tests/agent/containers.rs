@@ -126,7 +126,7 @@ pub(crate) async fn a_loaded_image_runs_as_a_container(runtime: RuntimeKind) {
             "pid 1",
             "id 101:102 102 77 105",
             "name web-1 web-1",
-            "where /work/of/image",
+            "where /base/of/image",
             &format!("env red {ip} yes 64"),
             "file from the second layer",
             "whiteout works",

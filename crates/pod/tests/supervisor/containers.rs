@@ -61,7 +61,7 @@ fn surroundings() {
                   grep -c ' overlay ' /proc/mounts; echo bad >&2; exit 3";
     let planned = image
         .shell(&agent, "web", script)
-        .with("/process/cwd", json!("/work/deep"));
+        .with("/process/cwd", json!("/base/deep"));
     let before = fs::read_to_string("/proc/self/mounts").unwrap();
     agent.run(planned.attempt(0));
     assert_eq!(exit_of(&agent.wait_for_exit("web").phase), (3, None, false));
@@ -74,7 +74,7 @@ fn surroundings() {
         "around",
         "1",
         "hello /root",
-        "/work/deep",
+        "/base/deep",
         &net,
         &ipc,
         "above",
