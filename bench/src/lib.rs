@@ -9,4 +9,3 @@
 //! `traffic`: which requests fail while pods, nodes and the control plane come and go.
 
 pub mod memory;
-pub mod workload;

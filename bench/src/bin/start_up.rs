@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use bench::{memory, workload};
-use e2e::{Host, Product};
+use bench::memory;
+use e2e::{Host, Product, workload};
 
 /// How often it is measured.
 const ROUNDS: usize = 5;
@@ -19,7 +19,7 @@ fn main() {
         let began = Instant::now();
         product.up(&["--nodes", "3"]);
         let up = began.elapsed();
-        product.apply(&workload::web(1, 1));
+        product.apply(&workload::web(1, "1", ""));
         let applied = began.elapsed();
         let address = workload::address(&product);
         let addressed = began.elapsed();

@@ -1,10 +1,9 @@
 //! Failed requests of a client that keeps sending, while pods, a node and the control plane come and go.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use bench::workload::{self, settled, web};
 use e2e::load::Load;
+use e2e::workload::{self, settled, web};
 use e2e::{Host, Product};
 use kernel::{Cgroup, Pidfd};
 use nix::sys::signal::Signal;
@@ -18,9 +17,9 @@ fn main() {
     let host = Host::new();
     let product = Product::new(&host, "data");
     product.up(&["--nodes", "3"]);
-    product.apply(&web(1, 1));
+    product.apply(&web(1, "1", ""));
     settled(&product, 1);
-    let address: IpAddr = workload::address(&product);
+    let address = workload::address(&product);
     product.answer("client", address, 80);
 
     let load = Load::start(
@@ -31,16 +30,16 @@ fn main() {
     );
     std::thread::sleep(AFTER);
     load.phase("scale 1 -> 5");
-    product.apply(&web(5, 1));
+    product.apply(&web(5, "1", ""));
     after(&product, 5);
     load.phase("scale 5 -> 2");
-    product.apply(&web(2, 1));
+    product.apply(&web(2, "1", ""));
     after(&product, 2);
     load.phase("scale 2 -> 4");
-    product.apply(&web(4, 1));
+    product.apply(&web(4, "1", ""));
     after(&product, 4);
     load.phase("rolling update of 4");
-    product.apply(&web(4, 2));
+    product.apply(&web(4, "2", ""));
     after(&product, 4);
     load.phase("one pod of 4 killed");
     kill_a_pod(&product);

@@ -56,6 +56,16 @@ pub(crate) enum Round {
     Lost,
 }
 
+impl Round {
+    /// Done, and what was there before is what is shown, in this form.
+    pub(crate) fn done(json: Bytes) -> Self {
+        Self::Done(Written {
+            json,
+            created: false,
+        })
+    }
+}
+
 /// What is stored, in both forms.
 pub(crate) struct Old {
     pub(crate) stored: Arc<Stored>,

@@ -5,13 +5,12 @@
 //! in memory: no secret touches a disk. Folders live in the data directory, for they outlast a reboot.
 
 pub(crate) mod atomic;
-mod config_map;
 mod content;
 mod downward_api;
 pub(crate) mod empty_dir;
 pub(crate) mod host_path;
+mod keys;
 mod projected;
-mod secret;
 pub(crate) mod subpath;
 pub(crate) mod token;
 
@@ -86,10 +85,10 @@ impl VolumeError {
 /// What a volume is, or that this node has no such volumes.
 pub(crate) fn kind(volume: &Volume) -> Result<Kind<'_>, VolumeError> {
     if let Some(source) = &volume.config_map {
-        return Ok(Kind::Files(config_map::files(source)));
+        return Ok(Kind::Files(keys::of_config_map(source)));
     }
     if let Some(source) = &volume.secret {
-        return Ok(Kind::Files(secret::files(source)));
+        return Ok(Kind::Files(keys::of_secret(source)));
     }
     if let Some(source) = &volume.downward_api {
         return Ok(Kind::Files(downward_api::files(source)));

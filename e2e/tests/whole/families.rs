@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use e2e::workload::web;
 use e2e::{Host, Product};
 
 const DUAL: [&str; 4] = [
@@ -19,7 +20,7 @@ fn two_dual_stack_clusters_side_by_side_answer_over_both_families() {
     first.up(&DUAL);
     second.up(&DUAL);
     for product in [&first, &second] {
-        product.apply(&crate::web(2, "1", "  ipFamilyPolicy: RequireDualStack\n"));
+        product.apply(&web(2, "1", "  ipFamilyPolicy: RequireDualStack\n"));
         both_families_answer(product);
     }
     first.run(&["down"]);

@@ -7,34 +7,3 @@ mod families;
 mod kubectl;
 mod life;
 mod traffic;
-
-/// A Deployment of the echo program behind a Service of type LoadBalancer.
-fn web(replicas: u32, version: &str, service: &str) -> String {
-    format!(
-        "apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      containers:
-      - name: echo
-        image: fairway/echo
-        env:
-        - {{name: VERSION, value: \"{version}\"}}
-        - {{name: GRACE_SECONDS, value: \"5\"}}
-        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec:
-  type: LoadBalancer
-  selector: {{app: web}}
-  ports: [{{port: 80, targetPort: 8080}}]
-{service}"
-    )
-}

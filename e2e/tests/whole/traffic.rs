@@ -1,8 +1,7 @@
 //! A client that keeps sending requests notices nothing of what an administrator does all day.
 
-use std::net::IpAddr;
-
 use e2e::load::Load;
+use e2e::workload::{self, settled, web};
 use e2e::{Host, Product};
 
 #[test]
@@ -11,10 +10,9 @@ fn no_request_fails_while_pods_are_scaled_replaced_and_the_control_plane_restart
     let product = Product::new(&host, "data");
     // No node is taken for lost on a machine that is busy with other tests.
     product.up(&["--nodes", "2", "--node-monitor-grace-period", "60s"]);
-    product.apply(&crate::web(1, "1", ""));
+    product.apply(&web(1, "1", ""));
     settled(&product, 1);
-    let address = product.field("service", "web", "/status/loadBalancer/ingress/0/ip");
-    let address: IpAddr = address.parse().unwrap();
+    let address = workload::address(&product);
     product.answer("client", address, 80);
 
     let load = Load::start(
@@ -23,13 +21,13 @@ fn no_request_fails_while_pods_are_scaled_replaced_and_the_control_plane_restart
         50,
         "scale from 1 to 5",
     );
-    product.apply(&crate::web(5, "1", ""));
+    product.apply(&web(5, "1", ""));
     settled(&product, 5);
     load.phase("scale from 5 to 2");
-    product.apply(&crate::web(2, "1", ""));
+    product.apply(&web(2, "1", ""));
     settled(&product, 2);
     load.phase("rolling update");
-    product.apply(&crate::web(2, "2", ""));
+    product.apply(&web(2, "2", ""));
     settled(&product, 2);
     load.phase("the API server is killed, and pods are replaced as soon as it is back");
     let server = product.role("server").unwrap();
@@ -41,7 +39,7 @@ fn no_request_fails_while_pods_are_scaled_replaced_and_the_control_plane_restart
         product.role("server").is_some_and(|pid| pid != server)
             && product.says(&["get", "services"]).ok()
     });
-    product.apply(&crate::web(2, "3", ""));
+    product.apply(&web(2, "3", ""));
     settled(&product, 2);
     let phases = load.finish();
     let text: Vec<String> = phases.iter().map(ToString::to_string).collect();
@@ -54,28 +52,4 @@ fn no_request_fails_while_pods_are_scaled_replaced_and_the_control_plane_restart
         product.logs()
     );
     product.run(&["down"]);
-}
-
-/// Waits until the Deployment has what it wants, and every other pod has gone.
-fn settled(product: &Product<'_>, replicas: usize) {
-    product.until("the rollout is complete", || {
-        let said = product.says(&["get", "deployment", "web", "-o", "json"]);
-        let object: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_default();
-        let status = &object["status"];
-        let all = [
-            "replicas",
-            "updatedReplicas",
-            "readyReplicas",
-            "availableReplicas",
-        ];
-        all.iter().all(|count| status[count] == replicas)
-            && status["observedGeneration"] == object["metadata"]["generation"]
-    });
-    product.until("the pods of before are gone", || {
-        let said = product.says(&["get", "pods", "-l", "app=web", "-o", "json"]);
-        let list: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_default();
-        list["items"]
-            .as_array()
-            .is_some_and(|items| items.len() == replicas)
-    });
 }

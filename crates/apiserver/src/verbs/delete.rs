@@ -121,36 +121,14 @@ async fn carry_out(
     attempt: u32,
 ) -> Result<(Round, bool), Status> {
     match plan {
-        Plan::Nothing => {
-            let json = old.stored.json().clone();
-            Ok((
-                Round::Done(Written {
-                    json,
-                    created: false,
-                }),
-                false,
-            ))
-        }
-        // In earnest the mark is stored before this is asked.
+        Plan::Nothing => Ok((Round::done(old.stored.json().clone()), false)),
+        // Dry: in earnest the mark is stored before this is asked.
         Plan::MarkFirst(object) => {
             let json = codec::with_revision(&codec::encode(&object), old.stored.revision());
-            Ok((
-                Round::Done(Written {
-                    json,
-                    created: false,
-                }),
-                true,
-            ))
+            Ok((Round::done(json), true))
         }
         Plan::Mark(object) if object == old.object => {
-            let json = old.stored.json().clone();
-            Ok((
-                Round::Done(Written {
-                    json,
-                    created: false,
-                }),
-                false,
-            ))
+            Ok((Round::done(old.stored.json().clone()), false))
         }
         Plan::Mark(object) => {
             let name = old.stored.name().to_owned();

@@ -67,10 +67,7 @@ impl Write<'_> {
         let shown: Bytes = codec::encode(last.unwrap_or(&old.object));
         let unchanged = codec::with_revision(&shown, old.stored.revision());
         if self.dry_run {
-            return Ok(Round::Done(Written {
-                json: unchanged,
-                created: false,
-            }));
+            return Ok(Round::done(unchanged));
         }
         let context = WriteContext {
             resource: self.target.resource,
@@ -93,17 +90,8 @@ impl Write<'_> {
         let delete = Operation::Delete { key };
         Ok(match self.commit(before, delete, reservation).await? {
             Committed::Lost => Round::Lost,
-            Committed::At(_) if last.is_some() => Round::Done(Written {
-                json: unchanged,
-                created: false,
-            }),
-            Committed::At(revision) => {
-                let json = codec::with_revision(&shown, revision);
-                Round::Done(Written {
-                    json,
-                    created: false,
-                })
-            }
+            Committed::At(_) if last.is_some() => Round::done(unchanged),
+            Committed::At(revision) => Round::done(codec::with_revision(&shown, revision)),
         })
     }
 

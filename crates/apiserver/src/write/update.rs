@@ -50,11 +50,7 @@ impl Write<'_> {
             return self.commit_delete(&old, Some(&object), attempt).await;
         }
         if object == old.object {
-            let json = old.stored.json().clone();
-            return Ok(Round::Done(Written {
-                json,
-                created: false,
-            }));
+            return Ok(Round::done(old.stored.json().clone()));
         }
         let reservation = if quota::concerns(self.part) {
             quota::admit(self, Some(&old.object), &object, reservation).await?

@@ -79,12 +79,12 @@ pub(super) fn actual(set: &ReplicaSet) -> i32 {
     set.status.as_ref().map_or(0, |status| status.replicas)
 }
 
-/// Those of them that are available.
+/// How many available pods can be counted on: after a ReplicaSet was made smaller its status still counts
+/// pods that are about to go.
 pub(super) fn available(set: &ReplicaSet) -> i32 {
-    set.status
-        .as_ref()
-        .and_then(|status| status.available_replicas)
-        .unwrap_or(0)
+    let status = set.status.as_ref();
+    let counted = status.and_then(|status| status.available_replicas);
+    counted.unwrap_or(0).min(of(set))
 }
 
 #[cfg(test)]

@@ -221,6 +221,22 @@ fn scaling_in_the_middle_of_a_rollout_is_shared_by_size() {
 }
 
 #[test]
+fn pods_that_are_about_to_go_make_no_room() {
+    let mut stage = Stage::new(&json!({"replicas": 8,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2, "maxUnavailable": 2}}}));
+    stage.settle();
+    stage.pods(&[8]);
+    stage.version("2");
+    stage.settle();
+    stage.pods(&[6, 0]);
+    assert_eq!(stage.sizes(), [6, 4]);
+    // The statuses count the six and four of before all through what follows.
+    stage.scale(4);
+    stage.settle();
+    assert_eq!(stage.sizes(), [2, 4]);
+}
+
+#[test]
 fn unready_old_pods_make_room_first() {
     let mut stage = Stage::new(&json!({"replicas": 4}));
     stage.settle();

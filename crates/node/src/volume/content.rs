@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod};
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, Pod};
 
 use super::atomic::File;
-use super::{VolumeError, config_map, downward_api, secret, token};
-use crate::objects::Data;
+use super::keys::Reference;
+use super::{VolumeError, downward_api, token};
+use crate::objects::{Data, Kind};
 use crate::pod::fields::Surroundings;
 
 /// Kubernetes' default for `defaultMode`.
@@ -23,19 +24,9 @@ pub(crate) struct Files<'a> {
 /// One source of a volume's files.
 #[derive(Debug)]
 pub(crate) enum Source<'a> {
-    ConfigMap(Reference<'a>),
-    Secret(Reference<'a>),
+    Keys(Reference<'a>),
     DownwardApi(&'a [DownwardAPIVolumeFile]),
     Token(token::Wanted),
-}
-
-/// An object by name, and which of its keys.
-#[derive(Debug)]
-pub(crate) struct Reference<'a> {
-    pub(crate) name: &'a str,
-    /// All keys when empty.
-    pub(super) items: &'a [KeyToPath],
-    pub(super) optional: bool,
 }
 
 /// What the files are made from.
@@ -48,6 +39,15 @@ pub(crate) struct Content<'a> {
     pub(crate) tokens: &'a BTreeMap<token::Wanted, String>,
 }
 
+impl Content<'_> {
+    fn objects(&self, kind: Kind) -> &BTreeMap<String, Arc<Data>> {
+        match kind {
+            Kind::ConfigMap => self.config_maps,
+            Kind::Secret => self.secrets,
+        }
+    }
+}
+
 impl Files<'_> {
     /// All files by their paths in the volume; later sources win.
     pub(crate) fn content(
@@ -57,11 +57,9 @@ impl Files<'_> {
         let mut all = BTreeMap::new();
         for source in &self.sources {
             let files = match source {
-                Source::ConfigMap(reference) => {
-                    config_map::content(reference, content.config_maps, self.default_mode)?
-                }
-                Source::Secret(reference) => {
-                    secret::content(reference, content.secrets, self.default_mode)?
+                Source::Keys(reference) => {
+                    let objects = content.objects(reference.kind);
+                    reference.content(objects, self.default_mode)?
                 }
                 Source::DownwardApi(items) => {
                     downward_api::content(items, content, self.default_mode)?
@@ -72,35 +70,6 @@ impl Files<'_> {
         }
         all.keys().try_for_each(|path| check_path(path))?;
         Ok(all)
-    }
-}
-
-impl Reference<'_> {
-    /// The chosen keys of an object as files; a key that is missing is the error.
-    pub(super) fn choose(
-        &self,
-        data: &Data,
-        default_mode: u32,
-    ) -> Result<Vec<(String, File)>, String> {
-        if self.items.is_empty() {
-            let all = data.iter().map(|(key, bytes)| {
-                let file = File::new(bytes.clone(), default_mode);
-                (key.clone(), file)
-            });
-            return Ok(all.collect());
-        }
-        let mut chosen = Vec::new();
-        for item in self.items {
-            match data.get(&item.key) {
-                Some(bytes) => {
-                    let file = File::new(bytes.clone(), mode(item.mode, default_mode));
-                    chosen.push((item.path.clone(), file));
-                }
-                None if self.optional => {}
-                None => return Err(item.key.clone()),
-            }
-        }
-        Ok(chosen)
     }
 }
 

@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::{ProjectedVolumeSource, VolumeProjection};
 
 use super::VolumeError;
-use super::content::{Files, Reference, Source, default_mode};
+use super::content::{Files, Source, default_mode};
+use super::keys::Reference;
 use super::token::Wanted;
 
 /// The volume's sources in their order.
@@ -17,18 +18,10 @@ pub(super) fn files(source: &ProjectedVolumeSource) -> Result<Files<'_>, VolumeE
 
 fn one(projection: &VolumeProjection) -> Result<Source<'_>, VolumeError> {
     if let Some(source) = &projection.config_map {
-        return Ok(Source::ConfigMap(Reference {
-            name: &source.name,
-            items: source.items.as_deref().unwrap_or_default(),
-            optional: source.optional.unwrap_or(false),
-        }));
+        return Ok(Source::Keys(Reference::of_config_map(source)));
     }
     if let Some(source) = &projection.secret {
-        return Ok(Source::Secret(Reference {
-            name: &source.name,
-            items: source.items.as_deref().unwrap_or_default(),
-            optional: source.optional.unwrap_or(false),
-        }));
+        return Ok(Source::Keys(Reference::of_secret(source)));
     }
     if let Some(source) = &projection.downward_api {
         let items = source.items.as_deref().unwrap_or_default();

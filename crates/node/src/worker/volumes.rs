@@ -163,8 +163,7 @@ impl Worker {
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
         for source in &files.sources {
             let (kind, name) = match source {
-                Source::ConfigMap(reference) => (Kind::ConfigMap, reference.name),
-                Source::Secret(reference) => (Kind::Secret, reference.name),
+                Source::Keys(reference) => (reference.kind, reference.name),
                 Source::DownwardApi(_) | Source::Token(_) => continue,
             };
             let known = &self.volumes.followed;

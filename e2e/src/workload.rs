@@ -1,12 +1,13 @@
-//! What the measurements run: the echo program behind a Service of type LoadBalancer.
+//! What tests and measurements run: the echo program behind a Service of type LoadBalancer.
 
 use std::net::IpAddr;
 
-use e2e::Product;
+use crate::Product;
 
-/// The Deployment and its Service; another `version` is another pod template.
+/// The Deployment and its Service; another `version` is another pod template, and `service` is what the
+/// Service's spec has besides, as lines of YAML.
 #[must_use]
-pub fn web(replicas: usize, version: u32) -> String {
+pub fn web(replicas: usize, version: &str, service: &str) -> String {
     format!(
         "apiVersion: apps/v1
 kind: Deployment
@@ -20,7 +21,9 @@ spec:
       containers:
       - name: echo
         image: fairway/echo
-        env: [{{name: VERSION, value: \"{version}\"}}]
+        env:
+        - {{name: VERSION, value: \"{version}\"}}
+        - {{name: GRACE_SECONDS, value: \"5\"}}
         readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
 ---
 apiVersion: v1
@@ -30,7 +33,7 @@ spec:
   type: LoadBalancer
   selector: {{app: web}}
   ports: [{{port: 80, targetPort: 8080}}]
-"
+{service}"
     )
 }
 
@@ -58,7 +61,8 @@ pub fn settled(product: &Product<'_>, replicas: usize) {
     });
 }
 
-/// The load balancer's address of the Service.
+/// The load balancer's address of the Service, which is waited for.
+#[must_use]
 pub fn address(product: &Product<'_>) -> IpAddr {
     let mut address = None;
     product.until("the Service has an address", || {
