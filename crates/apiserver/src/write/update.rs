@@ -5,7 +5,7 @@ use api::status::Status;
 use api::validation::metadata;
 use serde_json::{Value, json};
 
-use super::{Old, Round, Wanted, Write, Written};
+use super::{Old, Round, Wanted, Write};
 use crate::admission;
 use crate::fields;
 use crate::quota;
