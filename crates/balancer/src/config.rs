@@ -19,12 +19,15 @@ pub struct Config {
     pub pools: Vec<IpNet>,
     /// Between two checks of a node.
     pub check_interval: Duration,
+    /// How long a node's answer to a check may take.
+    pub check_patience: Duration,
     /// Called once, after the first round of rules is in the kernel.
     pub ready: Box<dyn FnOnce() + Send>,
 }
 
 impl Config {
-    /// Checks every 250 ms, as a failed node should be avoided within a second.
+    /// Checks every 250 ms, each with 300 ms to be answered: two in a row that fail are noticed within little
+    /// more than a second.
     pub fn new(client: Client, interface: impl Into<String>, addresses: Vec<IpAddr>) -> Self {
         Self {
             client,
@@ -32,6 +35,7 @@ impl Config {
             addresses,
             pools: Vec::new(),
             check_interval: Duration::from_millis(250),
+            check_patience: Duration::from_millis(300),
             ready: Box::new(|| ()),
         }
     }

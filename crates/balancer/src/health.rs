@@ -21,9 +21,6 @@ pub(crate) use standing::Standing;
 use standing::{Finding, Series};
 
 const PROXY_PORT: u16 = 10256;
-/// How long an answer may take. With the interval, it keeps the time in which a node that has died is
-/// noticed under a second.
-const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Whom to check, and how.
 type Target = (String, Check);
@@ -31,9 +28,16 @@ type Target = (String, Check);
 /// What the checks say about a node has changed.
 pub(crate) type Verdict = (Target, Standing);
 
+/// How often a node is asked, and how long its answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) interval: Duration,
+    pub(crate) patience: Duration,
+}
+
 /// Checks that run, and what they found.
 pub(crate) struct Checks {
-    interval: Duration,
+    pace: Pace,
     running: BTreeMap<Target, (SocketAddr, JoinHandle<()>)>,
     verdicts: mpsc::Sender<Verdict>,
     standings: BTreeMap<Target, Standing>,
@@ -41,11 +45,11 @@ pub(crate) struct Checks {
 
 impl Checks {
     /// No checks yet. Verdicts arrive at the receiver; hand them to [`Checks::note`].
-    pub(crate) fn new(interval: Duration) -> (Self, mpsc::Receiver<Verdict>) {
+    pub(crate) fn new(pace: Pace) -> (Self, mpsc::Receiver<Verdict>) {
         let (verdicts, receiver) = mpsc::channel(256);
         (
             Self {
-                interval,
+                pace,
                 running: BTreeMap::new(),
                 verdicts,
                 standings: BTreeMap::new(),
@@ -57,7 +61,7 @@ impl Checks {
     /// Starts and ends checks so that exactly what the model needs is checked.
     pub(crate) fn follow(&mut self, model: &Model) {
         let wanted = targets(model);
-        let (verdicts, every) = (&self.verdicts, self.interval);
+        let (verdicts, pace) = (&self.verdicts, self.pace);
         self.running.retain(|target, (address, task)| {
             let keep = wanted.get(target) == Some(address);
             if !keep {
@@ -70,7 +74,7 @@ impl Checks {
             self.running.entry(target.clone()).or_insert_with(|| {
                 (
                     address,
-                    tokio::spawn(check_for_ever(target, address, every, verdicts.clone())),
+                    tokio::spawn(check_for_ever(target, address, pace, verdicts.clone())),
                 )
             });
         }
@@ -152,15 +156,15 @@ fn preferred(addresses: &[IpAddr]) -> Option<IpAddr> {
 async fn check_for_ever(
     target: Target,
     address: SocketAddr,
-    every: Duration,
+    pace: Pace,
     verdicts: mpsc::Sender<Verdict>,
 ) {
-    let mut ticks = interval(every);
+    let mut ticks = interval(pace.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut series = Series::default();
     loop {
         ticks.tick().await;
-        let finding = find(address).await;
+        let finding = find(address, pace.patience).await;
         if let Some(standing) = series.add(finding) {
             tracing::info!(node = target.0, check = ?target.1, ?standing, "node health changed");
             if verdicts.send((target.clone(), standing)).await.is_err() {
@@ -170,8 +174,8 @@ async fn check_for_ever(
     }
 }
 
-async fn find(address: SocketAddr) -> Finding {
-    match timeout(PATIENCE, says_200(address)).await {
+async fn find(address: SocketAddr, patience: Duration) -> Finding {
+    match timeout(patience, says_200(address)).await {
         Ok(Ok(true)) => Finding::Good,
         Ok(Ok(false)) => Finding::Bad,
         // Somebody's kernel said so: the node lives, only nobody listens there.
@@ -227,7 +231,10 @@ mod tests {
             frontends: Vec::new(),
             nodes: vec![node],
         };
-        let (mut checks, mut verdicts) = Checks::new(Duration::from_millis(20));
+        let (mut checks, mut verdicts) = Checks::new(Pace {
+            interval: Duration::from_millis(20),
+            patience: Duration::from_secs(10),
+        });
         checks.follow(&model);
         assert_eq!(checks.running.len(), 1, "only the proxy is asked yet");
         model.frontends.push(frontend(check));

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::config::Config;
 use crate::forget::Forget;
-use crate::health::{Checks, Standing, Verdict};
+use crate::health::{Checks, Pace, Standing, Verdict};
 use crate::model::{Check, Model};
 use crate::objects;
 use crate::plan::{Health, plan};
@@ -22,7 +22,7 @@ use crate::sync::Kernel;
 
 /// After a refused change; the next try starts from what the kernel really holds.
 const RETRY: Duration = Duration::from_secs(1);
-/// So long the first words of all checks are waited for; each takes its patience at most.
+/// So long beyond their patience the first words of all checks are waited for.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Why the balancer cannot work.
@@ -69,7 +69,10 @@ async fn balance(
     let kernel = Kernel::adopt(&config.interface, config.addresses.clone()).await?;
     wait_until_filled(&services, "services").await?;
     wait_until_filled(&nodes, "nodes").await?;
-    let (checks, verdicts) = Checks::new(config.check_interval);
+    let (checks, verdicts) = Checks::new(Pace {
+        interval: config.check_interval,
+        patience: config.check_patience,
+    });
     let mut balancer = Balancer {
         config,
         services,
@@ -133,7 +136,8 @@ impl Balancer {
                 self.checks.note(verdict);
             }
         };
-        tokio::time::timeout(SETTLE, settled).await.ok();
+        let most = self.config.check_patience + SETTLE;
+        tokio::time::timeout(most, settled).await.ok();
     }
 
     /// Brings the kernel to where the objects and checks are. A refused change is tried again, from what

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use kernel::conntrack::Conntrack;
 use serde_json::{Value, json};
-use testkit::lab::{Dialler, Lab, Pod, Role};
+use testkit::lab::{Conversation, Dialler, Lab, Pod, Role};
 use testkit::objects::Objects;
+
+const TCP: u8 = 6;
 
 /// The balancer's addresses for Service number `n`.
 pub(crate) fn held(n: u8) -> [IpAddr; 2] {
@@ -19,25 +21,43 @@ pub(crate) fn held(n: u8) -> [IpAddr; 2] {
 /// What usually takes milliseconds, a second at most, is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// An answer to a health check is waited for this long where no node is to die: a busy machine's nodes stay
+/// in the rings.
+const LONG: Duration = Duration::from_secs(10);
+
 /// The cluster, as long as it lives.
 pub(crate) struct Place {
     pub(crate) api: Objects,
     proxies: Vec<Option<Role>>,
     balancer: Option<Role>,
+    check_patience: Option<Duration>,
     pub(crate) lab: Lab,
 }
 
 impl Place {
+    /// One whose nodes stay.
     pub(crate) fn new(nodes: u8) -> Self {
+        Self::with_check_patience(nodes, Some(LONG))
+    }
+
+    /// One whose nodes may die: the balancer notices as fast as it usually does.
+    pub(crate) fn mortal(nodes: u8) -> Self {
+        Self::with_check_patience(nodes, None)
+    }
+
+    fn with_check_patience(nodes: u8, check_patience: Option<Duration>) -> Self {
         let api = Objects::default();
         (1..=nodes).for_each(|n| api.put(Lab::node_object(n)));
         let mut place = Self {
             api,
             proxies: (0..=nodes).map(|_| None).collect(),
             balancer: None,
+            check_patience,
             lab: Lab::new(nodes),
         };
         (1..=nodes).for_each(|n| place.start_proxy(n));
+        // The balancer finds all nodes healthy at its first look, so its rings are complete from the start.
+        (1..=nodes).for_each(|n| place.wait_for_proxy(n));
         place.start_balancer();
         place
     }
@@ -55,15 +75,25 @@ impl Place {
         self.proxies[usize::from(n)] = Some(Role::start(namespace, work));
     }
 
+    fn wait_for_proxy(&self, n: u8) {
+        let node = self.lab.dialler(&format!("node-{n}"));
+        let healthz = SocketAddr::from(([127, 0, 0, 1], 10256));
+        until("a proxy is healthy", || {
+            node.get(healthz, "/healthz")
+                .is_ok_and(|(status, _)| status == 200)
+        });
+    }
+
     pub(crate) fn kill_proxy(&mut self, n: u8) {
         self.proxies[usize::from(n)].take().unwrap().kill();
     }
 
     pub(crate) fn start_balancer(&mut self) {
-        let api = self.api.clone();
+        let (api, check_patience) = (self.api.clone(), self.check_patience);
         let work = move || {
             let addresses = Lab::balancer_addresses().to_vec();
-            let config = balancer::Config::new(api.client(), "eth0", addresses);
+            let mut config = balancer::Config::new(api.client(), "eth0", addresses);
+            config.check_patience = check_patience.unwrap_or(config.check_patience);
             async { balancer::run(config, std::future::pending()).await.unwrap() }
         };
         self.balancer = Some(Role::start(self.lab.namespace("balancer"), work));
@@ -110,6 +140,30 @@ impl Place {
                 addresses.iter().all(answers) && addresses.iter().all(answers)
             });
         }
+    }
+
+    /// Connections, each with the node that it entered by.
+    pub(crate) fn talk(&self, to: SocketAddr, count: usize) -> Vec<(Conversation, u8)> {
+        let begin = |_| {
+            let mut talk = self.client().connect(to).unwrap();
+            let said = talk.ask().unwrap();
+            let node = self.node_of(TCP, talk.local());
+            // What was handed over is not tracked by the balancer; there the pod's node is where it came in.
+            let node =
+                node.unwrap_or_else(|| said.node.trim_start_matches("node-").parse().unwrap());
+            (talk, node)
+        };
+        (0..count).map(begin).collect()
+    }
+
+    /// Waits until every node has its part of a Service's connections.
+    pub(crate) fn wait_for_every_node(&self, n: u8) {
+        let to = everywhere(n)[0].1;
+        let nodes = u8::try_from(self.proxies.len()).unwrap();
+        until("every node takes part", || {
+            let talks = self.talk(to, 40);
+            (1..nodes).all(|n| talks.iter().any(|(_, node)| *node == n))
+        });
     }
 
     /// The node that a translated connection goes to, by the client's side of it.
