@@ -1,6 +1,6 @@
 //! What must be told to a data plane so that it goes from one table to another.
 
-use crate::model::Frontend;
+use crate::model::{Family, Frontend};
 use crate::table::{ForwardingTable, NodeRules, Route};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +27,17 @@ pub enum Change {
     },
     /// What holds for the node as a whole is now this.
     Node(NodeRules),
+}
+
+impl Change {
+    /// Whether packets of this family are treated differently.
+    pub fn touches(&self, family: Family) -> bool {
+        match self {
+            Change::Frontend { frontend, .. } => Family::of(frontend.address) == family,
+            Change::ClusterIp { address, .. } => Family::of(*address) == family,
+            Change::Node(_) => true,
+        }
+    }
 }
 
 /// The steps from `old` to `new`; none when they are equal.

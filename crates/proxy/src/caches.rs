@@ -2,7 +2,7 @@
 
 use crate::objects;
 use crate::snapshot::{self, Slice};
-use forwarding::{Service, ServiceName};
+use forwarding::{Family, Service, ServiceName};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::SystemTime;
@@ -79,7 +79,7 @@ pub(crate) struct Dirty {
     /// As above.
     pub(crate) endpoint_changes: u64,
     /// When the endpoints that are now programmed last changed, as their controller says.
-    pub(crate) triggers: Vec<SystemTime>,
+    pub(crate) triggers: Vec<(Family, SystemTime)>,
 }
 
 impl Caches {
@@ -256,8 +256,13 @@ impl Caches {
 }
 
 /// When the pods changed that made the slice change, as the slice's controller noted it.
-fn trigger_time(object: &objects::EndpointSlice) -> Option<SystemTime> {
+fn trigger_time(object: &objects::EndpointSlice) -> Option<(Family, SystemTime)> {
     let annotations = object.metadata.annotations.as_ref()?;
     let time = annotations.get("endpoints.kubernetes.io/last-change-trigger-time")?;
-    time.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+    let time = time.parse::<jiff::Timestamp>().ok().map(SystemTime::from)?;
+    let family = match object.address_type.as_str() {
+        "IPv6" => Family::V6,
+        _ => Family::V4,
+    };
+    Some((family, time))
 }

@@ -67,13 +67,13 @@ impl Plan {
         serving.is_some_and(|serving| !serving.contains(&connection.reply.source))
     }
 
-    /// Forgets every stale connection and says how many there were.
-    pub(crate) fn carry_out(&self) -> std::io::Result<u64> {
+    /// Forgets every stale connection and says how many there were, IPv4 and IPv6.
+    pub(crate) fn carry_out(&self) -> std::io::Result<[u64; 2]> {
         let mut conntrack = Conntrack::open()?;
-        let mut deleted = 0;
+        let mut deleted = [0; 2];
         for connection in conntrack.connections(Protocol::Udp.number())? {
             if self.is_stale(&connection) && conntrack.delete(&connection)? {
-                deleted += 1;
+                deleted[usize::from(connection.original.destination.is_ipv6())] += 1;
             }
         }
         Ok(deleted)

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 
 mod service;
 
-pub(crate) use service::ServicePorts;
+pub(crate) use service::{Refused, ServicePorts};
 
 /// A change that waits for longer than this has got stuck: twice kube-proxy's sync period.
 const OVERDUE: Duration = Duration::from_secs(60);
@@ -71,9 +71,11 @@ impl Health {
         let state = self.lock();
         let healthy = state.is_healthy();
         let updated = state.last_updated.map(text).unwrap_or_default();
+        let now = text(SystemTime::now());
         let mut body = json!({
-            "lastUpdated": updated,
-            "currentTime": text(SystemTime::now()),
+            // Who is up to date was so just now: kube-proxy has that for readers who know no more of it.
+            "lastUpdated": if healthy { &now } else { &updated },
+            "currentTime": now,
             "healthy": healthy && (state.eligible || !asks_for_node),
             "status": {
                 "IPv4": { "lastUpdated": updated, "healthy": healthy },
@@ -84,7 +86,7 @@ impl Health {
             body["nodeEligible"] = state.eligible.into();
         }
         let status = if body["healthy"] == true { 200 } else { 503 };
-        http::answer(status, "application/json", body.to_string())
+        http::answer(status, http::JSON, body.to_string())
     }
 }
 
@@ -107,7 +109,7 @@ pub(crate) async fn serve(
         let (name, answer) = match path {
             "/healthz" => ("healthz", health.answer(true)),
             "/livez" => ("livez", health.answer(false)),
-            _ => return http::answer(404, "text/plain", "try /healthz or /livez\n"),
+            _ => return http::not_found(),
         };
         count(name, answer.status().as_u16());
         answer

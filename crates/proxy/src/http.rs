@@ -17,6 +17,11 @@ use tokio::sync::Semaphore;
 /// An answer in one piece.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
+/// Content types.
+pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
+/// As above.
+pub(crate) const JSON: &str = "application/json";
+
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS: usize = 256;
 /// How long a client may take to say what it wants.
@@ -62,6 +67,11 @@ pub(crate) async fn serve(
             drop(place);
         });
     }
+}
+
+/// Nothing is there.
+pub(crate) fn not_found() -> Answer {
+    answer(404, PLAIN, "404 page not found\n")
 }
 
 /// An answer with a type.

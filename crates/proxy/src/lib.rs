@@ -8,6 +8,7 @@
 mod caches;
 mod config;
 mod conntrack;
+mod events;
 mod health;
 mod http;
 mod metrics;

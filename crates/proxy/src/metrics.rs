@@ -1,13 +1,18 @@
 //! Figures for Prometheus, by kube-proxy's names where we have the same thing to say.
 
+mod configz;
+mod text;
+
 use crate::caches::Dirty;
+use crate::config::Config;
 use crate::http::{self, Answer};
 use crate::runner::NoLocal;
+use forwarding::Family;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::family::Family as ByLabels;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets, linear_buckets};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -23,58 +28,64 @@ struct Code {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Policy {
+    ip_family: &'static str,
     traffic_policy: &'static str,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IpFamily {
+    ip_family: &'static str,
+}
+
+/// kube-proxy has a proxy per family, and so a figure for each. We change both in one transaction, and count
+/// it for the families that are in it.
+type PerFamily<M, C = fn() -> M> = ByLabels<IpFamily, M, C>;
 
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
-    sync: Histogram,
-    full_sync: Histogram,
-    partial_sync: Histogram,
-    last_sync: Moment,
-    last_queued: Moment,
+    sync: PerFamily<Histogram>,
+    full_sync: PerFamily<Histogram>,
+    partial_sync: PerFamily<Histogram>,
+    last_sync: PerFamily<Moment>,
+    last_queued: PerFamily<Moment>,
     endpoint_changes: Counter,
     service_changes: Counter,
     endpoint_changes_pending: Gauge,
     service_changes_pending: Gauge,
-    no_local: Family<Policy, Gauge>,
-    /// Syncs that failed.
-    pub(crate) failures: Counter,
+    no_local: ByLabels<Policy, Gauge>,
+    failures: PerFamily<Counter>,
     /// Elements of maps that were written or deleted.
     pub(crate) operations: Counter,
-    network_programming: Histogram,
-    conntrack: Histogram,
-    /// Connections that were forgotten.
-    pub(crate) conntrack_deleted: Counter,
-    healthz: Family<Code, Counter>,
-    livez: Family<Code, Counter>,
+    network_programming: PerFamily<Histogram>,
+    conntrack: PerFamily<Histogram>,
+    conntrack_deleted: PerFamily<Counter>,
+    healthz: ByLabels<Code, Counter>,
+    livez: ByLabels<Code, Counter>,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        // kube-proxy's buckets: a millisecond to 16 s, and a quarter of a second to some minutes.
-        let sync = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
-        let slow = Histogram::new(exponential_buckets(0.25, 2.0, 10));
+        let sync = || PerFamily::<Histogram>::new_with_constructor(fast);
         let mut metrics = Self {
             registry: Registry::with_prefix("kubeproxy"),
             sync: sync(),
             full_sync: sync(),
             partial_sync: sync(),
-            last_sync: Moment::default(),
-            last_queued: Moment::default(),
+            last_sync: PerFamily::default(),
+            last_queued: PerFamily::default(),
             endpoint_changes: Counter::default(),
             service_changes: Counter::default(),
             endpoint_changes_pending: Gauge::default(),
             service_changes_pending: Gauge::default(),
-            no_local: Family::default(),
-            failures: Counter::default(),
+            no_local: ByLabels::default(),
+            failures: PerFamily::default(),
             operations: Counter::default(),
-            network_programming: slow,
+            network_programming: PerFamily::<Histogram>::new_with_constructor(slow),
             conntrack: sync(),
-            conntrack_deleted: Counter::default(),
-            healthz: Family::default(),
-            livez: Family::default(),
+            conntrack_deleted: PerFamily::default(),
+            healthz: ByLabels::default(),
+            livez: ByLabels::default(),
         };
         metrics.register_syncs();
         metrics.register_others();
@@ -177,40 +188,70 @@ impl Metrics {
     }
 
     /// So many ports have no local endpoint.
-    pub(crate) fn no_local_endpoints(&self, count: NoLocal) {
-        for (traffic_policy, count) in [("internal", count.internal), ("external", count.external)]
-        {
-            let gauge = self.no_local.get_or_create(&Policy { traffic_policy });
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    pub(crate) fn no_local_endpoints(&self, counts: [NoLocal; 2]) {
+        for (family, count) in Family::BOTH.into_iter().zip(counts) {
+            let policies = [("internal", count.internal), ("external", count.external)];
+            for (traffic_policy, count) in policies {
+                let IpFamily { ip_family } = label(family);
+                let policy = Policy {
+                    ip_family,
+                    traffic_policy,
+                };
+                let gauge = self.no_local.get_or_create(&policy);
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
         }
     }
 
     /// A sync was asked for.
-    pub(crate) fn queued(&self) {
-        self.last_queued.set(now());
+    pub(crate) fn queued(&self, families: &[Family]) {
+        for family in families {
+            self.last_queued.get_or_create(&label(*family)).set(now());
+        }
+    }
+
+    /// A sync failed.
+    pub(crate) fn failed(&self, families: &[Family]) {
+        for family in families {
+            self.failures.get_or_create(&label(*family)).inc();
+        }
     }
 
     /// A sync succeeded.
-    pub(crate) fn synced(&self, full: bool, took: Duration, triggers: &[SystemTime]) {
+    pub(crate) fn synced(&self, full: bool, families: &[Family], took: Duration) {
         let seconds = took.as_secs_f64();
-        self.sync.observe(seconds);
-        if full {
+        let kind = if full {
             &self.full_sync
         } else {
             &self.partial_sync
+        };
+        for family in families.iter().map(|family| label(*family)) {
+            self.sync.get_or_create(&family).observe(seconds);
+            kind.get_or_create(&family).observe(seconds);
+            self.last_sync.get_or_create(&family).set(now());
         }
-        .observe(seconds);
-        self.last_sync.set(now());
-        for trigger in triggers {
+    }
+
+    /// What changed at these times is in the kernel.
+    pub(crate) fn programmed(&self, triggers: &[(Family, SystemTime)]) {
+        for (family, trigger) in triggers {
             let since = trigger.elapsed().unwrap_or_default();
-            self.network_programming.observe(since.as_secs_f64());
+            let histogram = self.network_programming.get_or_create(&label(*family));
+            histogram.observe(since.as_secs_f64());
         }
     }
 
     /// Connections were cleaned up.
-    pub(crate) fn cleaned(&self, deleted: u64, took: Duration) {
-        self.conntrack.observe(took.as_secs_f64());
-        self.conntrack_deleted.inc_by(deleted);
+    pub(crate) fn cleaned(&self, deleted: [u64; 2], took: Duration) {
+        for (family, deleted) in Family::BOTH.into_iter().zip(deleted) {
+            let family = label(family);
+            self.conntrack
+                .get_or_create(&family)
+                .observe(took.as_secs_f64());
+            self.conntrack_deleted
+                .get_or_create(&family)
+                .inc_by(deleted);
+        }
     }
 
     /// Somebody asked for our health.
@@ -226,22 +267,49 @@ impl Metrics {
     fn text(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes any text");
-        text
+        text::plain(&text)
     }
 }
 
-/// Answers `/metrics`, `/healthz` and `/proxyMode`.
-pub(crate) async fn serve(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Answers `/metrics`, `/healthz`, `/proxyMode` and `/configz`.
+pub(crate) fn serve(
+    listener: tokio::net::TcpListener,
+    metrics: Arc<Metrics>,
+    config: &Config,
+) -> impl Future<Output = ()> + Send + use<> {
+    let configz = configz::text(config);
     let answer = move |path: &str| -> Answer {
         match path {
-            "/metrics" => http::answer(200, OPEN_METRICS, metrics.text()),
-            "/healthz" => http::answer(200, "text/plain; charset=utf-8", "ok"),
-            "/proxyMode" => http::answer(200, "text/plain; charset=utf-8", "nftables"),
-            _ => http::answer(404, "text/plain", "try /metrics, /healthz or /proxyMode\n"),
+            "/metrics" => http::answer(200, text::TYPE, metrics.text()),
+            "/healthz" => http::answer(200, http::PLAIN, "ok"),
+            "/proxyMode" => http::answer(200, http::PLAIN, "nftables"),
+            "/configz" => http::answer(200, http::JSON, configz.clone()),
+            _ => http::not_found(),
         }
     };
-    http::serve(listener, answer).await;
+    http::serve(listener, answer)
+}
+
+/// kube-proxy's buckets for syncs: a millisecond to 16 s.
+fn fast() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 15))
+}
+
+/// And for the way from a pod to the kernel: a quarter of a second to five minutes.
+fn slow() -> Histogram {
+    let buckets = linear_buckets(0.25, 0.25, 2)
+        .chain(linear_buckets(1.0, 1.0, 59))
+        .chain(linear_buckets(60.0, 5.0, 12))
+        .chain(linear_buckets(120.0, 30.0, 7));
+    Histogram::new(buckets)
+}
+
+fn label(family: Family) -> IpFamily {
+    let ip_family = match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    };
+    IpFamily { ip_family }
 }
 
 fn now() -> f64 {

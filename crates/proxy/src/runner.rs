@@ -5,13 +5,14 @@
 use crate::caches::{Caches, Dirty, Seen};
 use crate::config::Config;
 use crate::conntrack;
+use crate::events::Events;
 use crate::health::{self, Health, ServicePorts};
 use crate::http;
 use crate::metrics::{self, Metrics};
 use crate::node::{self, NodeConfig};
 use crate::watch::{Watches, watches};
 use dataplane::{Applied, Dataplane, Nftables};
-use forwarding::{Change, Planner};
+use forwarding::{Change, Family, Planner};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -95,6 +96,7 @@ fn servers(
         servers.spawn(metrics::serve(
             listen("metrics", address)?,
             Arc::clone(metrics),
+            config,
         ));
     }
     Ok(servers)
@@ -110,6 +112,7 @@ struct Runner {
     local_addresses: Vec<IpAddr>,
     tallies: Tallies,
     service_ports: ServicePorts,
+    events: Events,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     ready: Option<Box<dyn FnOnce() + Send>>,
@@ -136,6 +139,7 @@ impl Runner {
             local_addresses: Vec::new(),
             tallies: Tallies::default(),
             service_ports: ServicePorts::new(Arc::clone(&health)),
+            events: Events::new(config.client, &config.node_name),
             metrics,
             health,
             ready: Some(config.ready),
@@ -150,6 +154,7 @@ impl Runner {
         let mut full = tokio::time::interval(FULL_SYNC);
         let mut retry = RETRY[0];
         let mut batch = Vec::with_capacity(BATCH);
+        self.events.started();
         self.read_addresses().await;
         loop {
             let failed = self.full && self.caches.complete();
@@ -229,17 +234,19 @@ impl Runner {
     /// Brings the kernel to where the table is and says whether it is there.
     async fn sync(&mut self) -> bool {
         if self.full || !self.pending.changes.is_empty() {
-            self.metrics.queued();
+            let families = self.families();
+            self.metrics.queued(&families);
             let started = Instant::now();
             if let Err(error) = self.tell_dataplane().await {
-                self.metrics.failures.inc();
+                self.metrics.failed(&families);
                 tracing::error!(%error, "the kernel was not changed; everything is compared again");
                 self.full = true;
                 self.pending.changes.clear();
                 return false;
             }
-            let triggers = &self.pending.dirty.triggers;
-            self.metrics.synced(self.full, started.elapsed(), triggers);
+            let took = started.elapsed();
+            self.metrics.synced(self.full, &families, took);
+            self.metrics.programmed(&self.pending.dirty.triggers);
             self.full = false;
         }
         self.health.done();
@@ -251,6 +258,15 @@ impl Runner {
             ready();
         }
         true
+    }
+
+    /// Those that the next sync is about.
+    fn families(&self) -> Vec<Family> {
+        let mut families = Family::BOTH.to_vec();
+        if !self.full {
+            families.retain(|family| self.pending.changes.iter().any(|c| c.touches(*family)));
+        }
+        families
     }
 
     async fn tell_dataplane(&mut self) -> Result<(), dataplane::Error> {
@@ -294,7 +310,11 @@ impl Runner {
         self.metrics.no_local_endpoints(self.tallies.no_local());
         if let Some(services) = self.tallies.changed_health_checks() {
             let addresses = &self.planner.node().node_port_addresses;
-            if !self.service_ports.set(addresses, services) {
+            let (all_open, refused) = self.service_ports.set(addresses, services);
+            refused
+                .iter()
+                .for_each(|refused| self.events.refused(refused));
+            if !all_open {
                 self.tallies.tell_health_checks_again();
             }
         }

@@ -102,15 +102,16 @@ impl Lab {
 
     /// A further address of the client, both families: numbers from 100 on are free.
     pub fn add_client_address(&self, number: u8) -> [IpAddr; 2] {
+        self.add_address("client", number)
+    }
+
+    /// A further address of a member of the LAN, both families.
+    pub fn add_address(&self, member: &str, number: u8) -> [IpAddr; 2] {
         self.runtime.block_on(async {
-            let client = self.netlink("client");
-            let link = client
-                .link(LINK)
-                .await
-                .expect("the client has a link")
-                .index;
+            let netlink = self.netlink(member);
+            let link = netlink.link(LINK).await.expect("a member has a link").index;
             for address in addresses(number) {
-                set_address(&client, link, on_lan(address)).await;
+                set_address(&netlink, link, on_lan(address)).await;
             }
         });
         addresses(number)

@@ -104,6 +104,13 @@ impl Objects {
             .clone()
     }
 
+    /// Every object of a kind.
+    pub fn all(&self, kind: &str) -> Vec<Value> {
+        let state = self.lock();
+        let all = state.objects.iter().filter(|((its, ..), _)| its == kind);
+        all.map(|(_, object)| object.clone()).collect()
+    }
+
     /// Takes an object away, if it is there.
     pub fn delete(&self, kind: &str, name: &str) {
         let mut state = self.lock();
@@ -135,8 +142,8 @@ impl Objects {
     pub fn client(&self) -> kube::Client {
         let api = self.clone();
         let answer = move |request: Request<kube::client::Body>| {
-            let answer = api.answer(request.uri());
-            async move { Ok::<_, Infallible>(answer) }
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.respond(request).await) }
         };
         kube::Client::new(tower::service_fn(answer), "default")
     }
@@ -146,13 +153,28 @@ impl Objects {
         while let Ok((stream, _)) = listener.accept().await {
             let api = self.clone();
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                let answer = api.answer(request.uri());
-                async move { Ok::<_, Infallible>(answer) }
+                let api = api.clone();
+                async move { Ok::<_, Infallible>(api.respond(request).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
             tokio::spawn(connection);
         }
+    }
+
+    /// The answer to any request: a POST of an object (an event, say) is taken as it is.
+    async fn respond<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
+    {
+        if request.method() != http::Method::POST {
+            return self.answer(request.uri());
+        }
+        let body = request.into_body().collect().await;
+        let body = body.expect("the client sends all of its body").to_bytes();
+        let object: Value = serde_json::from_slice(&body).expect("a body is an object");
+        self.put(object.clone());
+        response(201, whole(&object))
     }
 
     /// The answer to a GET.
@@ -290,6 +312,7 @@ fn plural(kind: &str) -> &'static str {
         "Node" => "nodes",
         "EndpointSlice" => "endpointslices",
         "ServiceCIDR" => "servicecidrs",
+        "Event" => "events",
         other => panic!("the API of objects does not know the kind {other}"),
     }
 }

@@ -8,6 +8,19 @@ use std::collections::HashSet;
 pub(crate) struct ServicePorts {
     health: Arc<Health>,
     open: BTreeMap<SocketAddr, AbortHandle>,
+    /// Those that could not be opened, which has been told.
+    refused: HashSet<SocketAddr>,
+}
+
+/// A health-check node port that cannot be served.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Whose it is.
+    pub(crate) service: ServiceName,
+    /// Where it should be.
+    pub(crate) socket: SocketAddr,
+    /// Why it is not.
+    pub(crate) reason: String,
 }
 
 impl ServicePorts {
@@ -15,16 +28,17 @@ impl ServicePorts {
         Self {
             health,
             open: BTreeMap::new(),
+            refused: HashSet::new(),
         }
     }
 
     /// Opens and closes listeners so that exactly these are open, as far as they can be. Says
-    /// whether all are.
+    /// whether all are, and which could not be opened and have not been told yet.
     pub(crate) fn set(
         &mut self,
         addresses: &[IpAddr],
         services: HashMap<u16, (ServiceName, LocalEndpoints)>,
-    ) -> bool {
+    ) -> (bool, Vec<Refused>) {
         let wanted: HashSet<SocketAddr> = services
             .keys()
             .flat_map(|port| {
@@ -40,26 +54,35 @@ impl ServicePorts {
             }
             stays
         });
+        self.refused.retain(|socket| wanted.contains(socket));
+        let mut refused = Vec::new();
         for socket in &wanted {
-            if !self.open.contains_key(socket) {
-                self.open(*socket, &services[&socket.port()].0);
+            if self.open.contains_key(socket) {
+                continue;
+            }
+            let service = &services[&socket.port()].0;
+            if let Err(error) = self.open(*socket)
+                && self.refused.insert(*socket)
+            {
+                tracing::warn!(%socket, %service, %error, "cannot serve the health-check node port");
+                refused.push(Refused {
+                    service: service.clone(),
+                    socket: *socket,
+                    reason: error.to_string(),
+                });
             }
         }
         self.health.set_services(services);
-        self.open.len() == wanted.len()
+        (self.open.len() == wanted.len(), refused)
     }
 
-    fn open(&mut self, socket: SocketAddr, service: &ServiceName) {
-        let listener = match http::listen(socket) {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::warn!(%socket, %service, %error, "cannot serve the health-check node port");
-                return;
-            }
-        };
+    fn open(&mut self, socket: SocketAddr) -> std::io::Result<()> {
+        let listener = http::listen(socket)?;
         let health = Arc::clone(&self.health);
         let task = tokio::spawn(http::serve(listener, move |_| answer(&health, socket)));
         self.open.insert(socket, task.abort_handle());
+        self.refused.remove(&socket);
+        Ok(())
     }
 }
 
@@ -75,7 +98,7 @@ fn answer(health: &Health, asked: SocketAddr) -> Answer {
     let Some((service, local)) = state.services.get(&asked.port()) else {
         return http::answer(
             503,
-            "text/plain",
+            http::PLAIN,
             "no Service has this health-check node port\n",
         );
     };
@@ -86,7 +109,7 @@ fn answer(health: &Health, asked: SocketAddr) -> Answer {
         service.namespace, service.name
     );
     let status = if local > 0 && healthy { 200 } else { 503 };
-    let mut answer = http::answer(status, "application/json", body);
+    let mut answer = http::answer(status, http::JSON, body);
     answer
         .headers_mut()
         .insert("x-load-balancing-endpoint-weight", local.into());

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Default)]
 pub(super) struct Tallies {
     services: BTreeMap<ServiceName, Tally>,
-    no_local: NoLocal,
+    no_local: [NoLocal; 2],
     health_checks_changed: bool,
 }
 
-/// Ports, per family, that have endpoints but none where the policy allows: on this node.
+/// Ports of a family that have endpoints but none where the policy allows: on this node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct NoLocal {
     /// Under `internalTrafficPolicy: Local`.
@@ -26,7 +26,8 @@ pub(crate) struct NoLocal {
 struct Tally {
     /// Its health-check node port, and what is said there.
     health_check: Option<(u16, LocalEndpoints)>,
-    no_local: NoLocal,
+    /// IPv4 and IPv6.
+    no_local: [NoLocal; 2],
 }
 
 impl Tallies {
@@ -41,9 +42,11 @@ impl Tallies {
         };
         let (before, after) = (before.unwrap_or_default(), tally.unwrap_or_default());
         self.health_checks_changed |= before.health_check != after.health_check;
-        let total = &mut self.no_local;
-        total.internal = total.internal - before.no_local.internal + after.no_local.internal;
-        total.external = total.external - before.no_local.external + after.no_local.external;
+        for (family, total) in self.no_local.iter_mut().enumerate() {
+            let (before, after) = (before.no_local[family], after.no_local[family]);
+            total.internal = total.internal - before.internal + after.internal;
+            total.external = total.external - before.external + after.external;
+        }
     }
 
     /// Counts all again: the node has changed.
@@ -64,7 +67,7 @@ impl Tallies {
     }
 
     /// How many ports have no local endpoint.
-    pub(super) fn no_local(&self) -> NoLocal {
+    pub(super) fn no_local(&self) -> [NoLocal; 2] {
         self.no_local
     }
 
@@ -94,8 +97,8 @@ impl Tally {
         let node = planner.node();
         let local =
             || LocalEndpoints(Family::BOTH.map(|family| local_ready(service, node, family)));
-        let mut no_local = NoLocal::default();
-        for family in Family::BOTH {
+        let mut no_local = [NoLocal::default(); 2];
+        for (family, no_local) in Family::BOTH.into_iter().zip(&mut no_local) {
             if !service
                 .cluster_ips
                 .iter()

@@ -19,11 +19,12 @@ fn every_client_is_drawn_an_endpoint_of_its_own() {
     );
     let client = place.lab.dialler("client");
     for to in Lab::node_addresses(1).map(|address| SocketAddr::new(address, 30080)) {
+        let mut pods_of_ports = Vec::new();
         for protocol in ["TCP", "UDP"] {
             client
                 .until("the first answer", protocol, to, Result::is_ok)
                 .unwrap();
-            let met: BTreeSet<String> = (0..40)
+            let pods: Vec<String> = (0..40)
                 .map(|n| {
                     let own = place.lab.add_client_address(100 + n)[usize::from(to.is_ipv6())];
                     let own = client.from(own);
@@ -32,8 +33,12 @@ fn every_client_is_drawn_an_endpoint_of_its_own() {
                     pod
                 })
                 .collect();
+            let met: BTreeSet<&String> = pods.iter().collect();
             assert_eq!(met.len(), 3, "{protocol} {to}: 40 clients met {met:?}");
+            pods_of_ports.push(pods);
         }
+        // The Service's ports know nothing of each other.
+        assert_ne!(pods_of_ports[0], pods_of_ports[1], "{to}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What others may ask a proxy: its health, a Service's health on this node, its metrics
 //! (service-semantics 4.7 and 4.8).
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use serde_json::{Value, json};
 use testkit::lab::Lab;
@@ -122,24 +122,29 @@ fn metrics_have_kube_proxys_names() {
     until("it is healthy", || {
         ask(&place, 10256, "/healthz").is_some_and(|(status, _)| status == 200)
     });
+    until("connections have been looked through", || {
+        text().contains("kubeproxy_conntrack_reconciler_sync_duration_seconds_count{")
+    });
     let text = text();
+    assert!(text.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    let declared = "\n# TYPE kubeproxy_sync_proxy_rules_service_changes_total counter\n";
+    assert!(text.contains(declared), "{text}");
     for name in [
-        "sync_proxy_rules_duration_seconds_bucket",
-        "sync_full_proxy_rules_duration_seconds_count",
-        "sync_partial_proxy_rules_duration_seconds_count",
-        "sync_proxy_rules_last_timestamp_seconds",
-        "sync_proxy_rules_last_queued_timestamp_seconds",
-        "network_programming_duration_seconds_bucket",
+        "sync_proxy_rules_duration_seconds_bucket{le=\"0.001\",ip_family=\"IPv4\"}",
+        "sync_proxy_rules_duration_seconds_count{ip_family=\"IPv6\"}",
+        "sync_full_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"} 1\n",
+        "sync_partial_proxy_rules_duration_seconds_count{ip_family=\"IPv6\"}",
+        "sync_proxy_rules_last_timestamp_seconds{ip_family=\"IPv4\"}",
+        "sync_proxy_rules_last_queued_timestamp_seconds{ip_family=\"IPv6\"}",
         "sync_proxy_rules_endpoint_changes_pending",
         "sync_proxy_rules_endpoint_changes_total",
         "sync_proxy_rules_service_changes_pending",
         "sync_proxy_rules_service_changes_total",
-        "sync_proxy_rules_nftables_sync_failures_total",
         "proxy_healthz_total{code=\"200\"}",
-        "sync_proxy_rules_no_local_endpoints_total{traffic_policy=\"internal\"}",
-        "sync_proxy_rules_no_local_endpoints_total{traffic_policy=\"external\"}",
-        "conntrack_reconciler_sync_duration_seconds_count",
-        "conntrack_reconciler_deleted_entries_total",
+        "sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 0\n",
+        "sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv6\",traffic_policy=\"external\"} 0\n",
+        "conntrack_reconciler_sync_duration_seconds_count{ip_family=\"IPv4\"}",
+        "conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"}",
     ] {
         assert!(
             text.contains(&format!("\nkubeproxy_{name}")),
@@ -148,6 +153,16 @@ fn metrics_have_kube_proxys_names() {
     }
     let mode = node.get(to, "/proxyMode").unwrap().1;
     assert!(mode.ends_with("\r\n\r\nnftables"), "{mode}");
+    let configz = node.get(to, "/configz").unwrap().1;
+    for part in [
+        "KubeProxyConfiguration",
+        "\"nodePortAddresses\":[\"primary\"]",
+        "\"clusterCIDR\":\"10.244.0.0/16,fd00:10::/48\"",
+    ] {
+        assert!(configz.contains(part), "{part} in {configz}");
+    }
+    let nothing = node.get(to, "/nothing").unwrap();
+    assert!(nothing.0 == 404 && nothing.1.ends_with("\r\n\r\n404 page not found\n"));
     // A Service whose only endpoint is elsewhere counts as one without local endpoints.
     let elsewhere = testkit::lab::Pod {
         node: "node-7".to_owned(),
@@ -155,9 +170,73 @@ fn metrics_have_kube_proxys_names() {
     };
     place.set_pods(&[&elsewhere]);
     // Two ports, in two families.
-    let gauge =
-        "kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy=\"internal\"} 4\n";
+    let gauge = |family| {
+        format!(
+            "kubeproxy_sync_proxy_rules_no_local_endpoints_total{{ip_family=\"{family}\",traffic_policy=\"internal\"}} 2\n"
+        )
+    };
     until("its endpoints are all elsewhere", || {
-        node.get(to, "/metrics").unwrap().1.contains(gauge)
+        let text = node.get(to, "/metrics").unwrap().1;
+        ["IPv4", "IPv6"]
+            .iter()
+            .all(|family| text.contains(&gauge(family)))
     });
+}
+
+#[test]
+fn a_health_check_node_port_that_is_taken_is_told_once_and_served_when_it_is_free() {
+    let mut place = Place::new(1);
+    let pod = place.lab.start_pod(1, 5);
+    let to = SocketAddr::new(Lab::node_addresses(1)[0], 32080);
+    let node = place.lab.namespace("node-1").clone();
+    let taken = node.run(|| TcpListener::bind(to)).unwrap().unwrap();
+    let spec = json!({"externalTrafficPolicy": "Local", "healthCheckNodePort": 32080});
+    place.serve(&[&pod], &spec);
+    let told = || {
+        let events = place.api.all("Event");
+        let of = |event: &Value| event["reason"] == "FailedToStartServiceHealthcheck";
+        events.into_iter().filter(of).collect::<Vec<_>>()
+    };
+    until("it is told", || !told().is_empty());
+    let event = &told()[0];
+    assert_eq!(
+        (&event["type"], &event["action"], &event["regarding"]),
+        (
+            &json!("Warning"),
+            &json!("Listen"),
+            &json!({"apiVersion": "v1", "kind": "Service", "namespace": "default", "name": "web"})
+        )
+    );
+    let note = event["note"].as_str().unwrap();
+    assert!(
+        note.starts_with("node node-1 failed to start healthcheck \"default/web\" on port 32080: "),
+        "{note}"
+    );
+    // The other family's is served, and so is everything else.
+    let other = SocketAddr::new(Lab::node_addresses(1)[1], 32080);
+    let client = place.lab.dialler("client");
+    until("the other address is served", || {
+        client
+            .get(other, "/")
+            .is_ok_and(|(status, _)| status == 200)
+    });
+    // Each change tries again.
+    place.set_pods(&[]);
+    place.set_pods(&[&pod]);
+    drop(taken);
+    until("it is served", || {
+        place.set_pods(&[&pod]);
+        ask(&place, 32080, "/").is_some_and(|(status, _)| status == 200)
+    });
+    assert_eq!(told().len(), 1, "{:?}", told());
+    let started = place.api.all("Event");
+    let started: Vec<_> = started
+        .iter()
+        .filter(|e| e["reason"] == "Starting")
+        .collect();
+    assert_eq!(started.len(), 1);
+    assert_eq!(
+        started[0]["regarding"],
+        json!({"apiVersion": "v1", "kind": "Node", "name": "node-1"})
+    );
 }

@@ -7,6 +7,7 @@
 
 mod affinity;
 mod asked;
+mod node_ports;
 mod place;
 mod restart;
 mod udp;

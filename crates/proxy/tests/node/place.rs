@@ -12,16 +12,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Place {
     pub(crate) api: Objects,
     proxies: Vec<Option<Role>>,
+    settings: fn(&mut proxy::Config),
     pub(crate) lab: Lab,
 }
 
 impl Place {
+    /// Nodes with kube-proxy's defaults.
     pub(crate) fn new(nodes: u8) -> Self {
+        Self::with(nodes, |_| ())
+    }
+
+    /// Nodes whose proxies are told something else.
+    pub(crate) fn with(nodes: u8, settings: fn(&mut proxy::Config)) -> Self {
         let api = Objects::default();
         (1..=nodes).for_each(|n| api.put(Lab::node_object(n)));
         let mut place = Self {
             api,
             proxies: (0..=nodes).map(|_| None).collect(),
+            settings,
             lab: Lab::new(nodes),
         };
         (1..=nodes).for_each(|n| place.start_proxy(n));
@@ -29,12 +37,13 @@ impl Place {
     }
 
     pub(crate) fn start_proxy(&mut self, n: u8) {
-        let api = self.api.clone();
+        let (api, settings) = (self.api.clone(), self.settings);
         let work = move || {
             let mut config = proxy::Config::new(api.client(), &format!("node-{n}"));
             config.cluster_cidrs = ["10.244.0.0/16", "fd00:10::/48"]
                 .map(|r| r.parse().unwrap())
                 .to_vec();
+            settings(&mut config);
             async { proxy::run(config, std::future::pending()).await.unwrap() }
         };
         self.proxies[usize::from(n)] =
