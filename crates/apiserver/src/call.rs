@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method};
+use hyper::upgrade::OnUpgrade;
 
 use crate::identity::Identity;
 use crate::query::Query;
@@ -19,10 +20,12 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     pub(crate) identity: Identity,
     warnings: Mutex<Vec<String>>,
+    /// The connection itself, if the client wants to go on with another protocol.
+    upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 impl Call {
-    pub(crate) fn new(parts: http::request::Parts, body: Bytes, identity: Identity) -> Self {
+    pub(crate) fn new(mut parts: http::request::Parts, body: Bytes, identity: Identity) -> Self {
         Self {
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             path: parts.uri.path().to_owned(),
@@ -31,6 +34,7 @@ impl Call {
             body,
             identity,
             warnings: Mutex::default(),
+            upgrade: Mutex::new(parts.extensions.remove()),
         }
     }
 
@@ -96,6 +100,13 @@ impl Call {
                 program.chars().take(128).collect()
             }
         }
+    }
+
+    /// The connection, for whoever goes on with another protocol; once, and only where the client asks.
+    pub(crate) fn take_upgrade(&self) -> Option<OnUpgrade> {
+        self.header(http::header::UPGRADE)?;
+        let mut upgrade = self.upgrade.lock().unwrap_or_else(PoisonError::into_inner);
+        upgrade.take()
     }
 
     /// Adds a warning header to the answer.

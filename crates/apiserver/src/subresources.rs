@@ -38,7 +38,7 @@ pub(crate) async fn serve(
         ("eviction", Verb::Create) => eviction::create(api, call, target).await,
         ("token", Verb::Create) => token::create(api, call, target).await,
         ("log", Verb::Get) => log::get(api, call, target).await,
-        ("attach" | "exec" | "portforward", _) => stream::refuse(api, call, target).await,
+        ("attach" | "exec" | "portforward", _) => stream::connect(api, call, target).await,
         (name, _) => Err(not_yet(target, name)),
     }
 }

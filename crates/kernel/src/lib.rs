@@ -21,8 +21,10 @@ pub mod process;
 pub mod socket;
 pub mod spawn;
 pub mod sysctl;
+mod watch;
 
 pub use cgroup::Cgroup;
 pub use namespace::NetNs;
 pub use netlink::Netlink;
 pub use process::Pidfd;
+pub use watch::watch;

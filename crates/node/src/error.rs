@@ -54,12 +54,12 @@ pub enum Error {
     /// A supervisor refused.
     #[error("{0}")]
     Refused(String),
-    /// The log server's certificate.
-    #[error("cannot prepare the log server's TLS: {0}")]
+    /// The server's certificate.
+    #[error("cannot prepare the TLS of kubelet's port: {0}")]
     Tls(String),
-    /// The log server's port.
+    /// The server's port.
     #[error(
-        "cannot listen on port {port} for logs: {source} (does another agent run in this network namespace?)"
+        "cannot listen on port {port} for logs and exec: {source} (does another agent run in this network namespace?)"
     )]
     Listen {
         /// The port.

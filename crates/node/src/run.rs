@@ -13,14 +13,14 @@ use crate::error::{Error, IoContext};
 use crate::events::Events;
 use crate::image::ImageStore;
 use crate::pods::Pods;
-use crate::{logs, node_network, registration};
+use crate::{node_network, registration, server};
 
 /// Runs a node until `shutdown`. Pods go on when it ends, and the next run adopts them.
 ///
 /// The process must be in the node's network namespace already.
 ///
 /// # Errors
-/// What keeps a node from starting: directories, netlink, the log server's port or certificate.
+/// What keeps a node from starting: directories, netlink, the server's port or certificate.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     for directory in [&config.data_directory, &config.run_directory] {
         std::fs::create_dir_all(directory).context("create", directory)?;
@@ -49,10 +49,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         async move { context.services.follow(context.config.client.clone()).await }
     });
     tasks.spawn(pods.follow());
-    let logs = logs::serve(context);
+    let server = server::serve(context);
     tokio::select! {
         () = shutdown => Ok(()),
-        Err(error) = logs => Err(error),
+        Err(error) = server => Err(error),
         Some(Err(panic)) = tasks.join_next() => std::panic::resume_unwind(panic.into_panic()),
     }
 }

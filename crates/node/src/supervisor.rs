@@ -87,7 +87,7 @@ impl Supervisor {
             path: socket.clone(),
             message,
         };
-        let stream = open(directory, &socket)
+        let stream = open(directory)
             .await
             .map_err(|error| failed(error.to_string()))?;
         let (reader, writer) = stream.into_split();
@@ -146,8 +146,10 @@ impl Supervisor {
     }
 }
 
-/// Sockets with long paths are opened by way of their directory's descriptor.
-async fn open(directory: &Path, socket: &Path) -> std::io::Result<UnixStream> {
+/// Connects to the supervisor of a pod's run directory. A socket with a long path is opened by way of its
+/// directory's descriptor.
+pub(crate) async fn open(directory: &Path) -> std::io::Result<UnixStream> {
+    let socket = directory.join(pod::SOCKET_FILE);
     if socket.as_os_str().len() <= LONGEST_SOCKET_PATH {
         return UnixStream::connect(socket).await;
     }

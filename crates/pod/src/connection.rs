@@ -1,8 +1,11 @@
 //! One agent's connection: lines in, lines out, never blocking.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, ErrorKind, IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::protocol::Message;
 
@@ -12,12 +15,17 @@ const LONGEST_LINE: usize = 4 * 1024 * 1024;
 /// A client that reads so slowly that more than this waits for it is dropped; it can come back and ask.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
 
+/// So many descriptors come with a line at most: a command's input, output and errors.
+pub(crate) const MOST_DESCRIPTORS: usize = 3;
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: UnixStream,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// What came beside the lines, until a request takes it.
+    descriptors: Vec<OwnedFd>,
     /// Whether it said hello and so gets changes of states.
     pub(crate) greeted: bool,
 }
@@ -29,6 +37,7 @@ impl Connection {
             stream,
             input: Vec::new(),
             output: Vec::new(),
+            descriptors: Vec::new(),
             greeted: false,
         })
     }
@@ -45,7 +54,7 @@ impl Connection {
     pub(crate) fn read_lines(&mut self) -> io::Result<Vec<Vec<u8>>> {
         let mut chunk = [0; 16 * 1024];
         loop {
-            match self.stream.read(&mut chunk) {
+            match self.receive(&mut chunk) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(length) => self.input.extend_from_slice(&chunk[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -57,6 +66,27 @@ impl Connection {
             }
         }
         Ok(self.take_lines())
+    }
+
+    /// Reads bytes, and keeps the descriptors that come with them; too many are closed.
+    fn receive(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+        let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let mut chunks = [IoSliceMut::new(chunk)];
+        let received = recvmsg(&self.stream, &mut chunks, &mut beside, flags)?;
+        for message in beside.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                let room = MOST_DESCRIPTORS.saturating_sub(self.descriptors.len());
+                self.descriptors.extend(descriptors.take(room));
+            }
+        }
+        Ok(received.bytes)
+    }
+
+    /// The descriptors that have come and were not taken yet.
+    pub(crate) fn take_descriptors(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.descriptors)
     }
 
     fn take_lines(&mut self) -> Vec<Vec<u8>> {

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::log::{Log, Stream};
 use crate::protocol::{ContainerSpec, ContainerState, Phase};
-use crate::runtime::{self, Handle, StartedExec};
+use crate::runtime::{self, Handle, Streams};
 
 /// One read from a container's output, and so the longest log write.
 const CHUNK: usize = 16 * 1024;
@@ -115,9 +115,9 @@ impl Container {
     }
 
     /// Starts a command beside the program.
-    pub(crate) fn exec(&self, command: &[String]) -> Result<StartedExec, String> {
+    pub(crate) fn exec(&self, command: &[String], streams: Streams) -> Result<Pid, String> {
         match &self.run {
-            Some(run) => runtime::exec(&run.handle, command),
+            Some(run) => runtime::exec(&run.handle, command, streams),
             None => Err(format!("container {:?} is not running", self.spec.name)),
         }
     }

@@ -5,8 +5,8 @@
 //! sides; an unknown verb is answered with [`Outcome::Failed`].
 //!
 //! ```text
-//! → {"id":1,"verb":"hello","version":1}
-//! ← {"type":"reply","id":1,"outcome":"hello","version":1,"pid":4711,"uid":"…"}
+//! → {"id":1,"verb":"hello","version":2}
+//! ← {"type":"reply","id":1,"outcome":"hello","version":2,"pid":4711,"uid":"…"}
 //! → {"id":2,"verb":"start","name":"web","attempt":0,"log":"…/0.log","program":{"kind":"process",…}}
 //! ← {"type":"state","name":"web","attempt":0,"pid":4712,"phase":"running","startedAt":"…"}
 //! ← {"type":"reply","id":2,"outcome":"done"}
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version. It rises when an agent must know that a verb exists.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A line from the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +61,9 @@ pub enum Verb {
     },
     /// Run a command beside a container's program, in its environment, and wait for its end.
     Exec(ExecSpec),
+    /// The same with streams that its caller holds the other ends of. It is killed when the connection that
+    /// asked for it ends, so such a command has a connection of its own.
+    Stream(StreamSpec),
     /// Kill what runs and end. The namespaces go with the supervisor.
     End,
 }
@@ -168,6 +171,25 @@ pub struct ExecSpec {
     pub timeout_millis: u64,
 }
 
+/// A command to run beside a container's program, and what it reads and writes.
+///
+/// The descriptors of the streams that are there come with the line, in the order input, output, errors, as
+/// ancillary data of its first byte (`SCM_RIGHTS`, unix(7)). A terminal's other end may be all three.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamSpec {
+    /// The container's name.
+    pub container: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Whether it has an input; else it reads nothing.
+    pub stdin: bool,
+    /// Whether somebody reads its output.
+    pub stdout: bool,
+    /// Whether somebody reads its errors.
+    pub stderr: bool,
+}
+
 /// A line from the supervisor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
@@ -212,11 +234,11 @@ pub enum Outcome {
         /// Newest attempt last, per container.
         states: Vec<ContainerState>,
     },
-    /// To [`Verb::Exec`].
+    /// To [`Verb::Exec`] and [`Verb::Stream`].
     Exec {
         /// The command's exit code, 128 + signal; none when it ran out of time.
         exit_code: Option<i32>,
-        /// The first [`EXEC_OUTPUT_LIMIT`] bytes of both its streams.
+        /// The first [`EXEC_OUTPUT_LIMIT`] bytes of both its streams, where nobody else reads them.
         output: String,
     },
     /// Not done, and why.
@@ -346,6 +368,13 @@ mod tests {
                 container: "web".into(),
                 command: vec!["true".into()],
                 timeout_millis: 1000,
+            }),
+            Verb::Stream(StreamSpec {
+                container: "web".into(),
+                command: vec!["sh".into()],
+                stdin: true,
+                stdout: true,
+                stderr: false,
             }),
             Verb::End,
         ];

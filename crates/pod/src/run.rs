@@ -20,7 +20,7 @@ use crate::error::{Error, IoContext, SystemContext};
 use crate::exec::Exec;
 use crate::log::Stream;
 use crate::protocol::{
-    ContainerSpec, ContainerState, ExecSpec, Message, Outcome, Reply, Request, VERSION, Verb,
+    ContainerSpec, ContainerState, Message, Outcome, Reply, Request, VERSION, Verb,
 };
 use crate::{isolation, pid_namespace, record};
 
@@ -167,7 +167,7 @@ impl Supervisor {
 
     fn timeout(&self) -> PollTimeout {
         let kills = self.containers.values().filter_map(Container::kill_at);
-        let execs = self.execs.values().map(|exec| exec.deadline);
+        let execs = self.execs.values().filter_map(|exec| exec.deadline);
         let Some(next) = kills.chain(execs).chain(self.end_by).min() else {
             return PollTimeout::NONE;
         };
@@ -201,9 +201,9 @@ impl Supervisor {
             }
         }
         for exec in self.execs.values_mut() {
-            if exec.deadline <= now {
+            if exec.deadline.is_some_and(|at| at <= now) {
                 exec.give_up();
-                exec.deadline = now + END_WITHIN;
+                exec.deadline = Some(now + END_WITHIN);
             }
         }
     }
@@ -231,14 +231,20 @@ impl Supervisor {
             return;
         };
         if connection.flush().is_err() {
-            self.connections.remove(&key);
-            return;
+            return self.hang_up(key);
         }
         match connection.read_lines() {
             Ok(lines) => lines.iter().for_each(|line| self.take_line(key, line)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => drop(self.connections.remove(&key)),
+            Err(_) => self.hang_up(key),
         }
+    }
+
+    /// Forgets a connection, and ends what only it had a use for.
+    fn hang_up(&mut self, key: u64) {
+        self.connections.remove(&key);
+        let useless = |exec: &&Exec| exec.needs_connection && exec.connection == key;
+        self.execs.values().filter(useless).for_each(Exec::kill);
     }
 
     fn take_line(&mut self, key: u64, line: &[u8]) {
@@ -269,7 +275,19 @@ impl Supervisor {
                 container.stop(Duration::from_millis(grace_millis), Instant::now());
             }),
             Verb::Kill { container } => self.with_container(&container, Container::kill),
-            Verb::Exec(spec) => return self.exec(key, id, &spec),
+            Verb::Exec(spec) => {
+                let start = |container: &Container| Exec::start(container, &spec, (key, id));
+                return self.exec(&spec.container, start);
+            }
+            Verb::Stream(spec) => {
+                let connection = self.connections.get_mut(&key);
+                let descriptors = connection.map(Connection::take_descriptors);
+                let descriptors = descriptors.unwrap_or_default();
+                let start = |container: &Container| {
+                    Exec::start_with_streams(container, &spec, descriptors, (key, id))
+                };
+                return self.exec(&spec.container, start);
+            }
             Verb::End => self.end(),
         })
     }
@@ -320,17 +338,19 @@ impl Supervisor {
         }
     }
 
-    fn exec(&mut self, key: u64, id: u64, spec: &ExecSpec) -> Option<Outcome> {
-        let Some(container) = self.containers.get(&spec.container) else {
-            return Some(failed(format!(
-                "this pod has no container {:?}",
-                spec.container
-            )));
+    /// Starts a command; `None` when the reply comes at its end.
+    fn exec(
+        &mut self,
+        name: &str,
+        start: impl FnOnce(&Container) -> Result<Exec, String>,
+    ) -> Option<Outcome> {
+        let Some(container) = self.containers.get(name) else {
+            return Some(failed(format!("this pod has no container {name:?}")));
         };
-        match Exec::start(container, spec, (key, id)) {
+        match start(container) {
             Ok(exec) => {
-                let exec_key = self.key();
-                self.execs.insert(exec_key, exec);
+                let key = self.key();
+                self.execs.insert(key, exec);
                 None
             }
             Err(message) => Some(failed(message)),
@@ -402,7 +422,7 @@ impl Supervisor {
         if let Some(connection) = self.connections.get_mut(&key)
             && connection.send(&message).is_err()
         {
-            self.connections.remove(&key);
+            self.hang_up(key);
         }
     }
 }

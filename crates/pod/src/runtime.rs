@@ -6,8 +6,9 @@
 mod bundle;
 mod process;
 
+use std::fs::OpenOptions;
 use std::io::{self, PipeReader};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -69,13 +70,31 @@ fn kill_session(pid: Pid) {
     let _ = kill(pid, Signal::SIGKILL);
 }
 
-/// A command that runs beside a container's program.
-#[derive(Debug)]
-pub(crate) struct StartedExec {
-    /// Our direct child.
-    pub(crate) pid: Pid,
-    /// Both its streams.
-    pub(crate) output: PipeReader,
+/// What a command reads and writes; nothing where there is none.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
+impl Streams {
+    /// Input, output and errors, all of them there.
+    fn complete(self) -> io::Result<[OwnedFd; 3]> {
+        let nothing = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?;
+        let or_nothing = |stream: Option<OwnedFd>| match stream {
+            Some(stream) => Ok(stream),
+            None => nothing.try_clone().map(OwnedFd::from),
+        };
+        Ok([
+            or_nothing(self.stdin)?,
+            or_nothing(self.stdout)?,
+            or_nothing(self.stderr)?,
+        ])
+    }
 }
 
 /// Starts a container's program. The error text is for the container's status.
@@ -86,19 +105,23 @@ pub(crate) fn start(spec: &ContainerSpec, run_directory: &Path) -> Result<Starte
     }
 }
 
-/// Starts a command beside a container's program.
-pub(crate) fn exec(handle: &Handle, command: &[String]) -> Result<StartedExec, String> {
+/// Starts a command beside a container's program. It is our direct child; where its input is a terminal, that
+/// becomes its session's.
+pub(crate) fn exec(handle: &Handle, command: &[String], streams: Streams) -> Result<Pid, String> {
     if command.is_empty() {
         return Err("the command to run is empty".to_owned());
     }
+    let streams = streams
+        .complete()
+        .map_err(|error| format!("cannot open /dev/null: {error}"))?;
     match handle {
-        Handle::Process(process) => process::exec(process, command),
-        Handle::Bundle(container) => container.exec(command),
+        Handle::Process(process) => process::exec(process, command, streams),
+        Handle::Bundle(container) => container.exec(command, streams),
     }
 }
 
 /// A pipe whose reading end does not block.
-fn output_pipe() -> io::Result<(PipeReader, io::PipeWriter)> {
+pub(crate) fn output_pipe() -> io::Result<(PipeReader, io::PipeWriter)> {
     let (reader, writer) = io::pipe()?;
     fcntl(reader.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((reader, writer))

@@ -6,4 +6,5 @@
 mod families;
 mod kubectl;
 mod life;
+mod streams;
 mod traffic;

@@ -122,7 +122,7 @@ async fn serve(
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(STREAMS);
     let service = TowerToHyperService::new(service);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let watched = graceful.watch(connection.into_owned());
     drop(graceful);
     if let Err(error) = watched.await {

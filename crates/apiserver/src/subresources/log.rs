@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::api_state::{Api, not_found};
 use crate::call::Call;
+use crate::kubelet::Kubelet;
 use crate::reply::Reply;
 use crate::routes::Target;
 
@@ -35,19 +36,8 @@ pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply
     else {
         return Ok(Reply::full(204, "", ""));
     };
-    let found = api
-        .registry
-        .kind("", "nodes")
-        .get("", node)
-        .map(|node| node.value());
-    let kubelet = api.kubelet.as_ref().zip(found);
-    let Some((kubelet, node)) = kubelet else {
-        let why = format!(
-            "Get the log of {}: node \"{node}\" is not there",
-            target.name
-        );
-        return Err(Status::untyped(why));
-    };
+    let (kubelet, node) = agent(api, node)
+        .map_err(|why| Status::untyped(format!("Get the log of {}: {why}", target.name)))?;
     let path = format!(
         "/containerLogs/{}/{}/{container}{}",
         target.namespace,
@@ -55,6 +45,13 @@ pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply
         parameters(call)
     );
     kubelet.get(&node, &path).await
+}
+
+/// The agent of a node; the error says that there is none.
+pub(super) fn agent<'a>(api: &'a Api, node: &str) -> Result<(&'a Kubelet, Value), String> {
+    let found = api.registry.kind("", "nodes").get("", node);
+    let agent = api.kubelet.as_ref().zip(found.map(|node| node.value()));
+    agent.ok_or_else(|| format!("node \"{node}\" is not there"))
 }
 
 /// What is wrong with the numbers (`ValidatePodLogOptions`).
@@ -104,7 +101,7 @@ fn parameters(call: &Call) -> String {
     }
 }
 
-fn escape(value: &str) -> String {
+pub(super) fn escape(value: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
     let bytes = value.bytes();
     bytes

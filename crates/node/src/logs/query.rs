@@ -1,14 +1,6 @@
-//! What is asked of a log: the path and the parameters of `PodLogOptions`.
+//! What is asked of a log: the parameters of `PodLogOptions`.
 
 use jiff::{SignedDuration, Timestamp};
-
-/// A container of a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) namespace: String,
-    pub(crate) pod: String,
-    pub(crate) container: String,
-}
 
 /// Which part of a log, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,29 +11,6 @@ pub(crate) struct Options {
     pub(crate) tail: Option<usize>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) limit: Option<u64>,
-}
-
-/// Reads `/containerLogs/NAMESPACE/POD/CONTAINER`.
-pub(crate) fn place(path: &str) -> Option<Place> {
-    let mut parts = path.strip_prefix("/containerLogs/")?.split('/');
-    let mut next = || {
-        parts
-            .next()
-            .filter(|part| is_name(part))
-            .map(ToOwned::to_owned)
-    };
-    let place = Place {
-        namespace: next()?,
-        pod: next()?,
-        container: next()?,
-    };
-    parts.next().is_none().then_some(place)
-}
-
-/// Names become parts of paths, so nothing else passes.
-fn is_name(part: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
 }
 
 /// Reads the parameters; the error is for the client.
@@ -82,24 +51,6 @@ fn is_true(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_name_a_container_and_nothing_else() {
-        let found = place("/containerLogs/default/web-1/main").unwrap();
-        assert_eq!(
-            (found.namespace.as_str(), found.container.as_str()),
-            ("default", "main")
-        );
-        for path in [
-            "/containerLogs/default/web-1",
-            "/containerLogs/default/web-1/main/x",
-            "/containerLogs/default/../main",
-            "/containerLogs//a/b",
-            "/pods",
-        ] {
-            assert_eq!(place(path), None, "{path}");
-        }
-    }
 
     #[test]
     fn parameters_are_those_of_pod_log_options() {

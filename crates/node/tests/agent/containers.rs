@@ -5,8 +5,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use node::RuntimeKind;
 use serde_json::{Value, json};
+use testkit::archive;
 
-use crate::archive;
 use crate::cluster::Cluster;
 use crate::{is_ready, phase, waiting_reason};
 

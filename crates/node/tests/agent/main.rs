@@ -5,7 +5,6 @@
 //! cluster of its own, all of them in one network namespace that ends with the program.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test program")]
 
-mod archive;
 mod cluster;
 mod containers;
 mod http;

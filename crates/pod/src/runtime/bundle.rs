@@ -24,7 +24,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oci_spec::runtime::{Process, Spec};
 
-use super::{Handle, Started, StartedExec, output_pipe};
+use super::{Handle, Started, output_pipe};
 use crate::protocol::Bundle;
 use program::Program;
 use report::Report;
@@ -106,10 +106,13 @@ impl Container {
     fn create(&self, bundle: &Bundle) -> Result<Outputs, String> {
         let pipe = || output_pipe().map_err(|error| format!("cannot make a pipe: {error}"));
         let ((stdout, stdout_writer), (stderr, stderr_writer)) = (pipe()?, pipe()?);
+        let nothing =
+            File::open("/dev/null").map_err(|error| format!("cannot open /dev/null: {error}"))?;
+        let streams = [nothing.into(), stdout_writer.into(), stderr_writer.into()];
         let report = open_report()?;
         let build = || {
             let mut container = self
-                .builder(stdout_writer.into(), stderr_writer.into())?
+                .builder(streams)?
                 .as_init(&bundle.directory)
                 .with_systemd(false)
                 .build()?;
@@ -122,19 +125,14 @@ impl Container {
     }
 
     /// Starts a command in the container.
-    pub(super) fn exec(&self, command: &[String]) -> Result<StartedExec, String> {
+    pub(super) fn exec(&self, command: &[String], streams: [OwnedFd; 3]) -> Result<Pid, String> {
         let mut process = self.requirements.process.clone();
         process.set_args(Some(command.to_vec()));
         let file = self.write_process(&process)?;
-        let (output, writer) =
-            output_pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
         let report = open_report()?;
-        let second = writer
-            .try_clone()
-            .map_err(|error| format!("cannot make a pipe: {error}"))?;
         let build = || {
             let pid = self
-                .builder(writer.into(), second.into())?
+                .builder(streams)?
                 .as_tenant()
                 .with_detach(true)
                 .with_process(Some(file))
@@ -143,19 +141,16 @@ impl Container {
         };
         let built = have_done(self.oom_score_adj, build);
         self.remove_exec_sockets();
-        let pid = verdict(built, report)?;
-        Ok(StartedExec { pid, output })
+        verdict(built, report)
     }
 
     fn builder(
         &self,
-        stdout: OwnedFd,
-        stderr: OwnedFd,
+        [stdin, stdout, stderr]: [OwnedFd; 3],
     ) -> Result<ContainerBuilder, LibcontainerError> {
-        let nothing = File::open("/dev/null").map_err(LibcontainerError::OtherIO)?;
         ContainerBuilder::new(self.name.clone(), SyscallType::default())
             .with_executor(Program)
-            .with_stdin(nothing)
+            .with_stdin(stdin)
             .with_stdout(stdout)
             .with_stderr(stderr)
             .with_root_path(&self.state)

@@ -1,12 +1,13 @@
 //! The plain form: a child process in the pod's namespaces that shares the node's files.
 
 use std::io::{self, PipeReader};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::unistd::Pid;
 
-use super::{Handle, Started, StartedExec, output_pipe};
+use super::{Handle, Started, output_pipe};
 use crate::protocol::Process;
 
 /// Starts the program as the leader of a session of its own, so that its whole group can be ended.
@@ -25,11 +26,18 @@ pub(super) fn start(process: &Process) -> Result<Started, String> {
 }
 
 /// Starts a command with the program's environment and directory.
-pub(super) fn exec(process: &Process, words: &[String]) -> Result<StartedExec, String> {
+pub(super) fn exec(
+    process: &Process,
+    words: &[String],
+    [stdin, stdout, stderr]: [OwnedFd; 3],
+) -> Result<Pid, String> {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
     surround(&mut command, process);
-    launch_exec(command).map_err(|error| failure(Path::new(&words[0]), &error))
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
+    let child = command.spawn();
+    let child = child.map_err(|error| failure(Path::new(&words[0]), &error))?;
+    Ok(pid_of(child.id()))
 }
 
 fn surround(command: &mut Command, process: &Process) {
@@ -54,15 +62,6 @@ fn launch(mut command: Command) -> io::Result<(Pid, PipeReader, PipeReader)> {
         .stderr(stderr_writer)
         .spawn()?;
     Ok((pid_of(child.id()), stdout, stderr))
-}
-
-fn launch_exec(mut command: Command) -> io::Result<StartedExec> {
-    let (output, writer) = output_pipe()?;
-    let child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
-    Ok(StartedExec {
-        pid: pid_of(child.id()),
-        output,
-    })
 }
 
 fn pid_of(id: u32) -> Pid {

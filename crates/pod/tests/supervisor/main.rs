@@ -8,6 +8,7 @@ mod agent;
 mod bundle;
 mod containers;
 mod life;
+mod streams;
 
 use std::fs;
 use std::path::Path;
@@ -48,6 +49,7 @@ fn main() {
         .iter()
         .chain(containers::TESTS)
         .chain(life::TESTS)
+        .chain(streams::TESTS)
         .filter(|(name, _)| wanted.is_none_or(|wanted| name.contains(wanted.as_str())));
     let mut passed = 0;
     for (name, test) in chosen {

@@ -70,6 +70,8 @@ fn become_it(spec: &Spec) -> Result<std::convert::Infallible, String> {
     let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
     let file = c_string(&path.to_string_lossy())?;
     kernel::spawn::reset_signals().map_err(|error| format!("cannot reset signals: {error}"))?;
+    // The library has made this process lead a session.
+    kernel::spawn::take_terminal();
     execve(&file, &arguments, &variables)
         .map_err(|error| format!("exec {}: {}", path.display(), describe(&error.into())))
 }

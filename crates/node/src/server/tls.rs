@@ -1,4 +1,4 @@
-//! The log server's TLS: a certificate of its own making, as kubelet's by default, and clients that the
+//! The server's TLS: a certificate of its own making, as kubelet's by default, and clients that the
 //! cluster's certificate authority vouches for.
 
 use std::fs;

@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 /// The image's name.
-pub(crate) const NAME: &str = "test/busybox:1";
+pub const NAME: &str = "test/busybox:1";
 
 /// The commands that tests run; each is a link to busybox.
 const COMMANDS: &[&str] = &[
     "cat", "echo", "false", "grep", "hostname", "id", "ls", "mkdir", "mount", "readlink", "sh",
-    "sleep", "sort", "stat", "test", "touch", "true", "tail", "dd",
+    "sleep", "sort", "stat", "stty", "test", "touch", "true", "tail", "dd", "wc",
 ];
 
 /// Who is in the image besides root.
@@ -21,7 +21,11 @@ const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:101:102:Web:/home/web
 const GROUP: &str = "root:x:0:\nweb:x:102:\nextra:x:105:web\n";
 
 /// An image of two layers; the second takes a file of the first away.
-pub(crate) fn busybox() -> Vec<u8> {
+///
+/// # Panics
+/// When busybox is not installed.
+#[must_use]
+pub fn busybox() -> Vec<u8> {
     let program = Path::new("/bin/busybox");
     let program = fs::read(program).expect("install busybox-static (`make tools` does)");
     let mut first = Layer::default();
@@ -92,23 +96,29 @@ impl Layer {
 
     fn file(&mut self, name: &str, bytes: &[u8], mode: u32) {
         let mut header = Self::header(mode, bytes.len());
-        self.0.append_data(&mut header, name, bytes).unwrap();
+        self.0
+            .append_data(&mut header, name, bytes)
+            .expect("memory takes all");
     }
 
     fn folder(&mut self, name: &str) {
         let mode = if name == "tmp/" { 0o1777 } else { 0o755 };
         let mut header = Self::header(mode, 0);
         header.set_entry_type(EntryType::Directory);
-        self.0.append_data(&mut header, name, &b""[..]).unwrap();
+        self.0
+            .append_data(&mut header, name, &b""[..])
+            .expect("memory takes all");
     }
 
     fn link(&mut self, name: &str, target: &str) {
         let mut header = Self::header(0o777, 0);
         header.set_entry_type(EntryType::Symlink);
-        self.0.append_link(&mut header, name, target).unwrap();
+        self.0
+            .append_link(&mut header, name, target)
+            .expect("memory takes all");
     }
 
     fn finish(self) -> Vec<u8> {
-        self.0.into_inner().unwrap()
+        self.0.into_inner().expect("memory takes all")
     }
 }
