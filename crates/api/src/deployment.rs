@@ -29,13 +29,18 @@ impl Strategy for Deployment {
         default(strategy, "type", "RollingUpdate");
         if text(strategy, "/type") == "RollingUpdate" {
             default(strategy, "rollingUpdate", json!({}));
-            default(&mut strategy["rollingUpdate"], "maxUnavailable", "25%");
-            default(&mut strategy["rollingUpdate"], "maxSurge", "25%");
+            // An empty text is no number, and refused as such.
+            for member in ["maxUnavailable", "maxSurge"] {
+                if strategy["rollingUpdate"][member].is_null() {
+                    strategy["rollingUpdate"][member] = "25%".into();
+                }
+            }
         }
     }
 
     fn prepare_for_create(&self, object: &mut Value) {
         object["status"] = json!({});
+        workload::drop_disabled(object, None);
         workload::set_generation(object, 1);
     }
 
@@ -53,6 +58,7 @@ impl Strategy for Deployment {
             return;
         }
         new["status"] = old["status"].clone();
+        workload::drop_disabled(new, Some(old));
         let annotations = |object: &Value| object["metadata"]["annotations"].clone();
         if new["spec"] != old["spec"] || annotations(new) != annotations(old) {
             workload::next_generation(new, old);

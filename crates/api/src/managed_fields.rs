@@ -317,7 +317,11 @@ impl State<'_> {
         schema::convert(self.known, &mut object).map_err(|error| {
             let name = self.name(config);
             let text = "failed to convert new object";
-            Status::untyped(format!("{text} ({name}) to proper version: {error}"))
+            let why = "unable to convert unstructured object to";
+            let kind = gvk(config);
+            Status::untyped(format!(
+                "{text} ({name}) to proper version: {why} {kind}: {error}"
+            ))
         })?;
         if self.writer.manager == "kubectl"
             && let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations")

@@ -44,12 +44,7 @@ impl Strategy for Namespace {
     }
 
     fn validate_create(&self, object: &Value) -> Problems {
-        let mut problems = metadata::new_object(object, false, names::dns_label_name);
-        let at = Path::new("spec.finalizers");
-        for name in texts(object, "/spec/finalizers") {
-            problems.extend(metadata::finalizer(name, &at));
-        }
-        problems
+        whole(object)
     }
 
     fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {
@@ -64,7 +59,12 @@ impl Strategy for Namespace {
     }
 
     fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Problems {
-        let mut problems = metadata::update(new, old);
+        // A whole update is checked as a new object first, and then as a change.
+        let mut problems = match part {
+            Part::Main => whole(new),
+            Part::Sub(_) => Problems::new(),
+        };
+        problems.extend(metadata::update(new, old));
         match part {
             Part::Sub("status") => problems.extend(phase(new)),
             Part::Sub("finalize") => {
@@ -98,6 +98,15 @@ impl Strategy for Namespace {
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         printer::namespace_cells(object, now)
     }
+}
+
+fn whole(namespace: &Value) -> Problems {
+    let mut problems = metadata::new_object(namespace, false, names::dns_label_name);
+    let at = Path::new("spec.finalizers");
+    for name in texts(namespace, "/spec/finalizers") {
+        problems.extend(metadata::finalizer(name, &at));
+    }
+    problems
 }
 
 /// The phase follows from whether the namespace is being deleted.

@@ -5,6 +5,7 @@
 
 pub(crate) mod defaults;
 mod fields;
+pub(crate) mod gates;
 mod image;
 mod label_keys;
 mod parts;
@@ -39,6 +40,7 @@ impl Strategy for Pod {
     }
 
     fn prepare_for_create(&self, object: &mut Value) {
+        gates::drop_disabled(object, None);
         set(object, "/metadata", "generation", 1);
         object["status"] = status::initial(object);
         label_keys::merge(object);
@@ -51,6 +53,7 @@ impl Strategy for Pod {
     fn prepare_for_update(&self, part: Part, new: &mut Value, old: &Value) {
         match part {
             Part::Main => {
+                gates::drop_disabled(new, Some(old));
                 new["status"] = old["status"].clone();
                 next_generation(new, old);
             }

@@ -23,6 +23,7 @@ impl Strategy for ReplicaSet {
 
     fn prepare_for_create(&self, object: &mut Value) {
         object["status"] = json!({"replicas": 0});
+        workload::drop_disabled(object, None);
         workload::set_generation(object, 1);
     }
 
@@ -38,6 +39,7 @@ impl Strategy for ReplicaSet {
             return;
         }
         new["status"] = old["status"].clone();
+        workload::drop_disabled(new, Some(old));
         if new["spec"] != old["spec"] {
             workload::next_generation(new, old);
         }

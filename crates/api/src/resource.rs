@@ -106,6 +106,8 @@ pub struct Rules {
     pub has_generation: bool,
     /// Whether `metadata.generateName` gets random characters; otherwise it is the name as it stands.
     pub random_names: bool,
+    /// Whether [`Strategy::shown`] may differ from what is stored.
+    pub shown_otherwise: bool,
     /// A Warning header for every request, even one that reads.
     pub deprecation: Option<&'static str>,
 }
@@ -118,6 +120,7 @@ impl Default for Rules {
             delete_returns_object: false,
             has_generation: false,
             random_names: true,
+            shown_otherwise: false,
             deprecation: None,
         }
     }
@@ -183,6 +186,12 @@ pub trait Strategy: Send + Sync {
 
     /// The last touch before an accepted object is stored: what was valid to say but is not kept.
     fn canonicalize(&self, _object: &mut Value) {}
+
+    /// What readers see where it is not what is stored (`Store.Decorator`); `None`: the object as it stands.
+    /// Reads and writes of a subresource see what is stored.
+    fn shown(&self, _object: &Value) -> Option<Value> {
+        None
+    }
 
     /// Warning headers for an accepted write.
     fn warnings(&self, _part: Part, _new: &Value, _old: Option<&Value>) -> Vec<String> {

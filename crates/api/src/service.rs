@@ -32,6 +32,7 @@ impl Strategy for Service {
         Rules {
             create_on_update: true,
             delete_returns_object: true,
+            shown_otherwise: true,
             ..Rules::default()
         }
     }
@@ -65,14 +66,18 @@ impl Strategy for Service {
         }
     }
 
-    /// An internal traffic policy means nothing for ExternalName: it is accepted and not kept. A Service that
-    /// was created through its status, past the allocation, shows the families of its addresses.
-    fn canonicalize(&self, object: &mut Value) {
-        if Spec::of(object).is_external_name() {
-            remove(object, "/spec", "internalTrafficPolicy");
+    /// An internal traffic policy means nothing for ExternalName: it is stored and not shown. An address has
+    /// its list. A Service that was created through its status, past the allocation, shows the families of its
+    /// addresses.
+    fn shown(&self, object: &Value) -> Option<Value> {
+        let mut shown = object.clone();
+        transitions::align_cluster_ips(&mut shown, None);
+        if Spec::of(&shown).is_external_name() {
+            remove(&mut shown, "/spec", "internalTrafficPolicy");
         } else {
-            families::infer_missing(object);
+            families::infer_missing(&mut shown);
         }
+        (shown != *object).then_some(shown)
     }
 
     fn warnings(&self, part: Part, new: &Value, old: Option<&Value>) -> Vec<String> {

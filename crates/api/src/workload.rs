@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::field::{Path, Problem, Problems};
+use crate::pod::gates;
 use crate::pod::{defaults, validation, warnings};
 use crate::schema;
 use crate::validation::json::{integer, list, pairs, present, set, text, texts};
@@ -12,6 +13,14 @@ use crate::validation::{check, labels, metadata, names};
 pub(crate) fn template_defaults(object: &mut Value) {
     if let Some(spec) = object.pointer_mut("/spec/template/spec") {
         defaults::spec(spec);
+    }
+}
+
+/// Drops what is behind feature gates from the template.
+pub(crate) fn drop_disabled(object: &mut Value, old: Option<&Value>) {
+    let before = old.map(|old| &old["spec"]["template"]);
+    if let Some(template) = object.pointer_mut("/spec/template") {
+        gates::drop_disabled(template, before);
     }
 }
 

@@ -50,7 +50,7 @@ impl Api {
     pub(crate) async fn current(&self, target: &Target, name: &str) -> Result<Option<Old>, Status> {
         let stored = self.stored(target, name).await?;
         Ok(stored.map(|stored| Old {
-            object: stored.value(),
+            object: stored.raw_value(),
             stored,
         }))
     }

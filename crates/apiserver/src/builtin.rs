@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
+use http::request::Builder;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::api_state::Api;
+use crate::api_state::{Api, now};
 use crate::call::Call;
 use crate::dispatch;
 use crate::identity::Identity;
@@ -39,11 +41,35 @@ pub(crate) async fn ensure(api: &Arc<Api>) -> Result<(), String> {
     let group = "networking.k8s.io";
     let path = format!("/apis/{group}/v1/servicecidrs");
     create(api, &path, (group, "servicecidrs"), &cidr).await?;
+    default_range_is_ready(api, &path).await?;
     if let Some(service) = service(api) {
         let path = "/api/v1/namespaces/default/services";
         create(api, path, ("", "services"), &service).await?;
     }
     endpoints(api).await
+}
+
+/// Says once that addresses come from the default range (`defaultservicecidr` controller).
+async fn default_range_is_ready(api: &Arc<Api>, path: &str) -> Result<(), String> {
+    api.fresh().await.map_err(|status| status.message)?;
+    let cache = api.registry.kind("networking.k8s.io", "servicecidrs");
+    let said = |range: &Value| range.pointer("/status/conditions/0").is_some();
+    if cache
+        .get("", "kubernetes")
+        .is_none_or(|range| said(&range.value()))
+    {
+        return Ok(());
+    }
+    let message = "Kubernetes default Service CIDR is ready";
+    let condition =
+        json!({"type": "Ready", "status": "True", "message": message, "lastTransitionTime": now()});
+    let applied = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"}, "status": {"conditions": [condition]},
+    });
+    let uri = format!("{path}/kubernetes/status?fieldManager=kubernetes-service-cidr-controller");
+    let request = Request::patch(uri).header(CONTENT_TYPE, "application/apply-patch+yaml");
+    send(api, request, &applied).await
 }
 
 /// Makes them again when somebody removes them.
@@ -152,12 +178,14 @@ async fn put(
 
 async fn ask(api: &Arc<Api>, method: &Method, path: &str, object: &Value) -> Result<(), String> {
     let uri = format!("{path}?fieldManager=kube-apiserver");
-    let request = Request::builder()
-        .method(method)
-        .uri(uri)
-        .body(())
-        .map_err(|e| e.to_string())?;
+    let request = Request::builder().method(method).uri(uri);
+    send(api, request, object).await
+}
+
+async fn send(api: &Arc<Api>, request: Builder, object: &Value) -> Result<(), String> {
+    let request = request.body(()).map_err(|e| e.to_string())?;
     let (parts, ()) = request.into_parts();
+    let (method, path) = (parts.method.clone(), parts.uri.clone());
     let call = Call::new(parts, object.to_string().into(), Identity::administrator());
     let response = dispatch::answer(api.clone(), call).await;
     if response.status().is_success() || response.status() == http::StatusCode::CONFLICT {

@@ -1,6 +1,7 @@
 //! The stored form of objects: JSON with `apiVersion`, `kind` and `metadata` first and without a
 //! resourceVersion, so that putting one in is a copy and no parsing.
 
+use api::resource::Resource;
 use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
@@ -34,6 +35,21 @@ pub(crate) fn with_revision(stored: &[u8], revision: Revision) -> Bytes {
     }
     out.extend_from_slice(tail);
     out.into()
+}
+
+/// What readers see, where it differs from an object's JSON with its resourceVersion.
+pub(crate) fn shown(resource: &Resource, json: &[u8]) -> Option<Bytes> {
+    if !resource.strategy.rules().shown_otherwise {
+        return None;
+    }
+    let object: Value = serde_json::from_slice(json).ok()?;
+    let shown = resource.strategy.shown(&object)?;
+    let revision = object["metadata"]["resourceVersion"].as_str();
+    let shown = encode(&shown);
+    Some(match revision.and_then(|text| text.parse().ok()) {
+        Some(revision) => with_revision(&shown, Revision(revision)),
+        None => shown,
+    })
 }
 
 /// An object's JSON as clients get it, with another revision in it.

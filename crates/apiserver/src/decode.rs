@@ -37,7 +37,7 @@ pub(crate) fn canonical(resource: &Resource, object: &mut Value) {
 
 fn format(call: &Call) -> Result<Format, Status> {
     match call.content_type().as_deref() {
-        Ok("application/json" | "*/*" | "application/*") => Ok(Format::Json),
+        Ok("application/json") => Ok(Format::Json),
         Ok("application/yaml") => Ok(Format::Yaml),
         Ok("application/vnd.kubernetes.protobuf") => Ok(Format::Protobuf),
         _ => Err(unsupported(

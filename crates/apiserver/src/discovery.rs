@@ -20,9 +20,10 @@ use crate::review;
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 pub(crate) fn serve(api: &Api, call: &Call, parts: &[&str]) -> Result<Reply, Status> {
-    if call.method != http::Method::GET && call.method != http::Method::HEAD {
-        let text = "the server does not allow this method on the requested resource";
-        return Err(Status::new(405, "MethodNotAllowed", text).with_details(json!({})));
+    // The index of groups and each group answer whatever the method, as upstream's aggregator does.
+    let any_method = matches!(parts, [] | [""] | ["apis"] | ["apis", _]);
+    if !any_method && call.method != http::Method::GET {
+        return Err(crate::dispatch::method_not_allowed());
     }
     let root = matches!(parts, ["api" | "apis"]);
     let offers = if root {
@@ -54,7 +55,7 @@ fn aggregate(groups: &[&str]) -> Reply {
 }
 
 /// Groups with a name, in the order of their first kind, then those that only answer questions.
-fn groups() -> Vec<&'static str> {
+pub(crate) fn groups() -> Vec<&'static str> {
     let mut groups: Vec<&str> = Vec::new();
     let named = resources::all().iter().map(|resource| resource.group);
     for group in named.chain(review::GROUPS) {

@@ -6,8 +6,10 @@ use std::time::Instant;
 use api::resource::Verb;
 use api::status::Status;
 use http::Response;
+use http::header::ACCEPT;
 use serde_json::json;
 
+use crate::accept::{Offers, check_route, negotiate};
 use crate::api_state::Api;
 use crate::body::Body;
 use crate::call::Call;
@@ -39,7 +41,10 @@ pub(crate) async fn answer(api: Arc<Api>, mut call: Call) -> Response<Body> {
         Ok(()) => serve(&api, &call, route).await,
         Err(status) => Err(status),
     };
-    let reply = reply.unwrap_or_else(Reply::from);
+    let reply = reply.unwrap_or_else(|status| {
+        let form = negotiate(call.header(ACCEPT), Offers::Nothing);
+        Reply::failed(&status, form.is_ok_and(|form| form.yaml))
+    });
     if word != "watch" {
         api.metrics
             .answered(word, resource, reply.code, began.elapsed());
@@ -76,6 +81,10 @@ async fn objects(api: &Arc<Api>, call: &Call, target: &Target) -> Result<Reply, 
     if !target.resource.verbs.contains(&verb) {
         return Err(method_not_allowed());
     }
+    check_route(
+        call.header(ACCEPT),
+        target.name.is_empty() && verb_reads(verb),
+    )?;
     match verb {
         Verb::Get => verbs::get::get(api, call, target).await,
         Verb::List => verbs::list::list(api, call, target).await,
@@ -90,13 +99,18 @@ async fn objects(api: &Arc<Api>, call: &Call, target: &Target) -> Result<Reply, 
     }
 }
 
+/// Whether the path answers with streams as well.
+fn verb_reads(verb: Verb) -> bool {
+    matches!(verb, Verb::List | Verb::Watch)
+}
+
 fn method(call: &Call, target: &Target, watch: bool) -> Option<Verb> {
     let collection = target.name.is_empty();
     let below = !target.subresource.is_empty();
     match (call.method.as_str(), collection) {
-        ("GET" | "HEAD", true) if watch => Some(Verb::Watch),
-        ("GET" | "HEAD", true) => Some(Verb::List),
-        ("GET" | "HEAD", false) => Some(Verb::Get),
+        ("GET", true) if watch => Some(Verb::Watch),
+        ("GET", true) => Some(Verb::List),
+        ("GET", false) => Some(Verb::Get),
         ("POST", true) => Some(Verb::Create),
         ("POST", false) if below => Some(Verb::Create),
         ("PUT", false) => Some(Verb::Update),
@@ -140,25 +154,40 @@ async fn unknown(api: &Api, call: &Call, asked: &Asked) -> Result<Reply, Status>
         };
         return subresources::bind(api, call, &target).await;
     }
+    if is_binding && !asked.namespace.is_empty() {
+        return Err(method_not_allowed());
+    }
+    if !asked.group.is_empty() && !is_group(&asked.group) {
+        return Ok(health::no_page());
+    }
     Err(not_yet::refusal(asked).unwrap_or_else(nothing_here))
 }
 
 async fn other(api: &Arc<Api>, call: &Call, segments: &[String]) -> Result<Reply, Status> {
-    let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let parts = match parts.as_slice() {
+    let all: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let parts = match all.as_slice() {
         [head @ .., ""] if !head.is_empty() => head,
         all => all,
     };
     match parts {
-        ["healthz" | "livez" | "readyz", ..] => health::check(api, call, parts),
+        ["healthz" | "livez" | "readyz", ..] => health::check(api, call, &all),
         ["version"] => health::version(call),
+        ["version", ..] => Err(nothing_here()),
         ["metrics"] => Ok(api.metrics.text(&api.registry)),
-        ["openapi", ..] => openapi::serve(api, call, parts).await,
+        ["openapi", "v2"] | ["openapi", "v3", ..] if parts.len() == all.len() => {
+            openapi::serve(api, call, parts).await
+        }
+        ["apis", group, ..] if !is_group(group) => Ok(health::no_page()),
         [] | [""] | ["api" | "apis", ..] if !call.path.starts_with("//") => {
             discovery::serve(api, call, parts)
         }
-        _ => Ok(Reply::text(404, "404 page not found\n")),
+        _ => Ok(health::no_page()),
     }
+}
+
+/// Whether Kubernetes has this group; paths of others lead nowhere.
+fn is_group(group: &str) -> bool {
+    discovery::groups().contains(&group) || not_yet::is_group(group)
 }
 
 /// 404 of a path that is no resource.
@@ -167,7 +196,7 @@ pub(crate) fn nothing_here() -> Status {
     Status::new(404, "NotFound", text).with_details(json!({}))
 }
 
-fn method_not_allowed() -> Status {
+pub(crate) fn method_not_allowed() -> Status {
     let text = "the server does not allow this method on the requested resource";
     Status::new(405, "MethodNotAllowed", text).with_details(json!({}))
 }

@@ -1,6 +1,7 @@
 //! Health, and which Kubernetes this is.
 
 use api::status::Status;
+use http::Method;
 use http::header::ACCEPT;
 use serde_json::json;
 
@@ -9,14 +10,18 @@ use crate::api_state::Api;
 use crate::call::Call;
 use crate::reply::Reply;
 
-/// The checks, each of which can be asked for by itself (`/readyz/ping`).
-const CHECKS: [&str; 3] = ["ping", "log", "store"];
+/// The checks, each of which can be asked for by itself (`/readyz/ping`). `etcd` is the store, by the name that
+/// probes know.
+const CHECKS: [&str; 3] = ["ping", "log", "etcd"];
+
+/// What `/readyz` looks at besides.
+const READINESS: [&str; 3] = ["etcd-readiness", "informer-sync", "shutdown"];
 
 /// `/healthz`, `/livez`, `/readyz`: this process answers only after its caches are loaded.
 pub(crate) fn check(api: &Api, call: &Call, parts: &[&str]) -> Result<Reply, Status> {
     let stopping = parts[0] == "readyz" && api.is_stopping();
     match parts {
-        [_, check] if CHECKS.contains(check) => Ok(Reply::text(200, "ok")),
+        [which, check] if checks(which).any(|known| known == *check) => Ok(Reply::text(200, "ok")),
         [_] if stopping => Ok(Reply::text(
             500,
             "[-]shutdown failed: the server is stopping\n",
@@ -32,13 +37,26 @@ pub(crate) fn check(api: &Api, call: &Call, parts: &[&str]) -> Result<Reply, Sta
                 },
             ))
         }
-        _ => Err(crate::dispatch::nothing_here()),
+        _ => Ok(no_page()),
     }
 }
 
+/// 404 of a path that no part of the server knows.
+pub(crate) fn no_page() -> Reply {
+    Reply::text(404, "404 page not found\n")
+}
+
+fn checks(which: &str) -> impl Iterator<Item = &'static str> {
+    let ready = if which == "readyz" {
+        &READINESS[..]
+    } else {
+        &[]
+    };
+    CHECKS.iter().chain(ready).copied()
+}
+
 fn told(which: &str) -> String {
-    let lines: String = CHECKS
-        .iter()
+    let lines: String = checks(which)
         .map(|check| format!("[+]{check} ok\n"))
         .collect();
     format!("{lines}{which} check passed\n")
@@ -46,6 +64,9 @@ fn told(which: &str) -> String {
 
 /// `/version`: the API is that of this Kubernetes.
 pub(crate) fn version(call: &Call) -> Result<Reply, Status> {
+    if call.method != Method::GET {
+        return Err(crate::dispatch::method_not_allowed());
+    }
     let accept = call.header(ACCEPT);
     let plain = accept.and_then(|text| text.split(';').next());
     if negotiate(plain, Offers::Nothing).is_err() {
@@ -55,7 +76,7 @@ pub(crate) fn version(call: &Call) -> Result<Reply, Status> {
     let version = json!({
         "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
         "minCompatibilityMajor": "1", "minCompatibilityMinor": "35", "gitVersion": "v1.36.3",
-        "gitCommit": concat!("fairway-", env!("CARGO_PKG_VERSION")), "gitTreeState": "clean",
+        "gitCommit": concat!("fairway-", env!("CARGO_PKG_VERSION")), "gitTreeState": "",
         "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, platform()),
     });

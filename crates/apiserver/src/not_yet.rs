@@ -62,6 +62,11 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Whether Kubernetes has a group of this name.
+pub(crate) fn is_group(group: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == group)
+}
+
 /// The refusal, if it is a resource of Kubernetes'.
 pub(crate) fn refusal(asked: &Asked) -> Option<Status> {
     let (group, plurals) = KNOWN.iter().find(|(group, _)| *group == asked.group)?;

@@ -1,5 +1,7 @@
 //! Parameters of reads and writes, checked as `meta/v1` and `meta/internalversion` validation do.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use api::field::{Path, Problem, Problems};
 use api::resource::Resource;
 use api::schema::Validation;
@@ -89,23 +91,21 @@ pub(crate) struct DeleteOptions {
 impl DeleteOptions {
     /// From the parameters; used when the request has no body.
     pub(crate) fn from_query(query: &Query) -> Result<Self, Status> {
-        let grace_seconds = match query
-            .get("gracePeriodSeconds")
-            .filter(|text| !text.is_empty())
-        {
-            None => None,
-            Some(text) => Some(
-                text.parse()
-                    .map_err(|_| Status::bad_request(not_a_number(text)))?,
-            ),
+        let grace_seconds = integer(query, "gracePeriodSeconds")?;
+        let given = |name: &str| {
+            query
+                .get(name)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
         };
         let dry_run: Vec<&str> = query.all("dryRun").collect();
         let options = Self {
             grace_seconds,
             orphan: query.flag("orphanDependents"),
             propagation: query.get("propagationPolicy").map(str::to_owned),
+            uid: given("uid"),
+            resource_version: given("resourceVersion"),
             dry_run: !dry_run.is_empty(),
-            ..Self::default()
         };
         options.checked(&dry_run)
     }
@@ -148,9 +148,24 @@ impl DeleteOptions {
     }
 }
 
-/// Go's text for what is no integer.
-pub(crate) fn not_a_number(text: &str) -> String {
-    format!("strconv.ParseInt: parsing \"{text}\": invalid syntax")
+/// An integer parameter.
+fn integer(query: &Query, name: &str) -> Result<Option<i64>, Status> {
+    let Some(text) = query.get(name) else {
+        return Ok(None);
+    };
+    let parsed = text.parse().map_err(|error: ParseIntError| {
+        let why = why_no_number(&error);
+        Status::bad_request(format!("strconv.ParseInt: parsing \"{text}\": {why}"))
+    });
+    parsed.map(Some)
+}
+
+/// Go's words for what is no number.
+pub(crate) fn why_no_number(error: &ParseIntError) -> &'static str {
+    match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    }
 }
 
 /// What a list or watch asks for.
@@ -171,18 +186,9 @@ pub(crate) struct ListOptions {
 impl ListOptions {
     /// Reads and checks them.
     pub(crate) fn read(query: &Query, resource: &Resource) -> Result<Self, Status> {
-        let number = |name: &str| match query.get(name).filter(|text| !text.is_empty()) {
-            None => Ok(None),
-            Some(text) => {
-                let parsed = text.parse::<i64>();
-                parsed
-                    .map(Some)
-                    .map_err(|_| Status::bad_request(not_a_number(text)))
-            }
-        };
         let labels = LabelSelector::parse(query.text("labelSelector"));
-        let limit = number("limit")?.unwrap_or_default();
-        let timeout = number("timeoutSeconds")?;
+        let limit = integer(query, "limit")?.unwrap_or_default();
+        let timeout = integer(query, "timeoutSeconds")?;
         let fields = FieldSelector::parse(resource, query.text("fieldSelector"));
         let options = Self {
             labels: labels.map_err(Status::bad_request)?,
@@ -260,7 +266,10 @@ impl ListOptions {
         if !matches!(asked, "" | "NotOlderThan") {
             problems.push(Problem::not_supported(field(), asked, &["NotOlderThan"]));
         }
-        if !asked.is_empty() && !self.proceed.is_empty() {
+        // A watch that begins with what is there means this rule, said or not.
+        let from_state = self.send_initial_events.is_none()
+            && matches!(self.resource_version.as_str(), "" | "0");
+        if (from_state || !asked.is_empty()) && !self.proceed.is_empty() {
             let detail = "resourceVersionMatch is forbidden when continue is provided";
             problems.push(Problem::forbidden(field(), detail));
         }

@@ -77,6 +77,17 @@ impl Registry {
         *self.applied.borrow()
     }
 
+    /// The server is complete: watches cannot begin before this, as with a server that has just read what is
+    /// stored.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) async fn begin(&self) -> Result<(), StoreError> {
+        let now = self.fresh().await?;
+        self.caches.iter().for_each(|cache| cache.begin(now));
+        Ok(())
+    }
+
     /// Waits until the caches hold everything that was durable when this was called.
     ///
     /// # Errors

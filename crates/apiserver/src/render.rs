@@ -48,14 +48,17 @@ impl View {
         form: Form,
         query: &Query,
     ) -> Result<Self, Status> {
-        let include = match query.text("includeObject") {
+        let asked = match form.shape {
+            Shape::Table(_) => query.text("includeObject"),
+            _ => "",
+        };
+        let include = match asked {
             "None" => Include::None,
             "Object" => Include::Object,
             "" | "Metadata" => Include::Metadata,
             _ => {
-                let shown = query.text("includeObject");
                 return Err(Status::bad_request(format!(
-                    "Unable to convert to Table as requested: includeObject: Invalid value: \"{shown}\": \
+                    "Unable to convert to Table as requested: includeObject: Invalid value: \"{asked}\": \
                      must be 'Metadata', 'Object', 'None', or empty"
                 )));
             }
@@ -68,10 +71,37 @@ impl View {
     }
 
     /// One object, from its JSON with a resourceVersion.
-    pub(crate) fn one(&self, json: &Bytes) -> Bytes {
+    ///
+    /// # Errors
+    /// When the metadata of a list were asked for.
+    pub(crate) fn one(&self, json: &Bytes) -> Result<Bytes, Status> {
+        match self.form.shape {
+            Shape::MetadataList(_) => {
+                Err(self.other_shape("PartialObjectMetadataList", "not a list", ""))
+            }
+            _ => Ok(self.single(json)),
+        }
+    }
+
+    /// 406: a list was asked for as one, or one as a list. Go's types are named.
+    fn other_shape(&self, asked: &str, what: &str, suffix: &str) -> Status {
+        let package = match self.resource.group.split('.').next() {
+            None | Some("") => "core",
+            Some(package) => package,
+        };
+        let kind = self.resource.kind;
+        let message = format!(
+            "you requested {asked}, but the requested object is {what} (*{package}.{kind}{suffix})"
+        );
+        Status::new(406, "NotAcceptable", message)
+    }
+
+    fn single(&self, json: &Bytes) -> Bytes {
         match self.form.shape {
             Shape::Whole | Shape::Discovery => json.clone(),
-            Shape::Metadata(version) => partial(json, version).into(),
+            Shape::Metadata(version) | Shape::MetadataList(version) => {
+                partial(json, version).into()
+            }
             Shape::Table(version) => {
                 let object: Value = serde_json::from_slice(json).unwrap_or_default();
                 let revision = &object["metadata"]["resourceVersion"];
@@ -86,7 +116,7 @@ impl View {
     /// One object in a watch: only the first table has the columns.
     pub(crate) fn event(&self, json: &Bytes, first: bool) -> Bytes {
         let Shape::Table(version) = self.form.shape else {
-            return self.one(json);
+            return self.single(json);
         };
         let object: Value = serde_json::from_slice(json).unwrap_or_default();
         let meta = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
@@ -105,15 +135,21 @@ impl View {
     }
 
     /// Many objects.
+    ///
+    /// # Errors
+    /// When the metadata of one object were asked for.
     pub(crate) fn list<'a>(
         &self,
         meta: &ListMeta,
         objects: impl ExactSizeIterator<Item = &'a Bytes>,
-    ) -> Bytes {
+    ) -> Result<Bytes, Status> {
         let meta = serde_json::to_value(meta).unwrap_or_default();
-        match self.form.shape {
+        Ok(match self.form.shape {
             Shape::Whole | Shape::Discovery => self.whole_list(&meta, objects),
-            Shape::Metadata(version) => {
+            Shape::Metadata(_) => {
+                return Err(self.other_shape("PartialObjectMetadata", "a list", "List"));
+            }
+            Shape::MetadataList(version) => {
                 let items: Vec<String> = objects.map(|json| partial(json, version)).collect();
                 let kind = "PartialObjectMetadataList";
                 let head = format!(
@@ -128,7 +164,7 @@ impl View {
                     .collect();
                 table(version, &meta, &columns(self.resource), &rows.into()).into()
             }
-        }
+        })
     }
 
     fn whole_list<'a>(

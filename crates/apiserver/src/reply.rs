@@ -91,9 +91,16 @@ impl Reply {
 
 impl From<Status> for Reply {
     fn from(status: Status) -> Self {
+        Self::failed(&status, false)
+    }
+}
+
+impl Reply {
+    /// A refusal, as YAML if that was asked for.
+    pub(crate) fn failed(status: &Status, yaml: bool) -> Self {
         let details = status.details.as_ref();
         let retry_after = details.and_then(|details| details["retryAfterSeconds"].as_u64());
-        let reply = Self::value(status.code, &status.body());
+        let reply = Self::either(status.code, yaml, status.body().to_string().into());
         match retry_after {
             Some(seconds) => reply.with(RETRY_AFTER, HeaderValue::from(seconds)),
             None => reply,

@@ -113,6 +113,7 @@ impl Server {
         });
         let mut background = vec![tokio::spawn(registry.follow())];
         builtin::ensure(&api).await.map_err(StartError::Builtin)?;
+        api.registry.begin().await?;
         background.push(tokio::spawn(builtin::keep(api.clone())));
         background.push(tokio::spawn(expiry::run(api.clone())));
         background.push(tokio::spawn(allocation::keep_repaired(api.clone())));

@@ -7,6 +7,7 @@
 
 mod commit;
 mod create;
+mod owners;
 mod update;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use crate::api_state::Api;
 use crate::call::Call;
+use crate::codec;
 use crate::registry::Stored;
 use crate::routes::Target;
 
@@ -91,10 +93,22 @@ impl Write<'_> {
                 Some(old) => self.update_round(old, wanted, attempt).await?,
             };
             if let Round::Done(written) = round {
-                return Ok(written);
+                return Ok(self.shown(written));
             }
         }
         Err(self.modified(name))
+    }
+
+    /// What the answer of a write shows: readers' view, unless a subresource was written.
+    pub(crate) fn shown(&self, written: Written) -> Written {
+        let shown = match self.part {
+            Part::Main => codec::shown(self.target.resource, &written.json),
+            Part::Sub(_) => None,
+        };
+        Written {
+            json: shown.unwrap_or(written.json),
+            ..written
+        }
     }
 
     /// Creates. A generated name is another one in each round.
@@ -107,7 +121,7 @@ impl Write<'_> {
                 managed: false,
             };
             if let Round::Done(written) = self.create_round(wanted, attempt).await? {
-                return Ok(written);
+                return Ok(self.shown(written));
             }
         }
         Err(self.modified(object["metadata"]["name"].as_str().unwrap_or_default()))

@@ -31,7 +31,9 @@ impl Conflicts {
     pub(super) fn status(&self) -> Status {
         let mut causes: Vec<Value> = Vec::new();
         let mut lines = Vec::new();
-        for (manager, set) in &self.0 {
+        let mut sorted: Vec<&(Manager, Set)> = self.0.iter().collect();
+        sorted.sort_by_key(|(manager, _)| manager.identifier());
+        for (manager, set) in sorted {
             let shown = manager.shown();
             lines.push(format!("conflicts with {shown}:"));
             for path in set.paths() {

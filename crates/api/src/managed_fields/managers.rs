@@ -34,6 +34,12 @@ impl Manager {
         }
     }
 
+    /// Sorts as upstream's identifier does, which is the entry as JSON: by name, appliers first.
+    pub(super) fn identifier(&self) -> (String, bool, &str, &str) {
+        let name = go_quote(&self.name);
+        (name, !self.applied, &self.api_version, &self.subresource)
+    }
+
     /// As conflicts name it: `"web" with subresource "status" using v1`.
     pub(super) fn shown(&self) -> String {
         let mut text = go_quote(&self.name);

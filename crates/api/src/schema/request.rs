@@ -83,8 +83,12 @@ pub fn decode(
     match format {
         Format::Json => decode_json(kind, body, body, Vec::new(), validation),
         Format::Yaml => {
-            let read = yaml::read(body).map_err(|error| unrecognised(kind, &error, body))?;
-            let strict = read.repeated_texts();
+            let read = yaml::read(body)
+                .map_err(|error| unrecognised(kind, yaml::plain_error(&error), body))?;
+            let mut strict = read.repeated_texts();
+            if validation == Validation::Strict && !strict.is_empty() {
+                strict = vec![yaml::unmarshal_error(&strict)];
+            }
             decode_json(kind, read.json().as_bytes(), body, strict, validation)
         }
         Format::Protobuf => decode_protobuf(kind, body),

@@ -27,13 +27,10 @@ impl Yaml {
         self.value.to_string()
     }
 
-    /// Go's error for the repeated keys, if there are any.
+    /// Go's error for the repeated keys, if there are any, with what converts YAML named first.
     pub(crate) fn repeated_error(&self) -> Option<String> {
         let lines = self.repeated_texts();
-        (!lines.is_empty()).then(|| {
-            let lines = lines.join("\n  ");
-            format!("error converting YAML to JSON: yaml: unmarshal errors:\n  {lines}")
-        })
+        (!lines.is_empty()).then(|| failed(&unmarshal_error(&lines)))
     }
 
     /// One text for each repeated key.
@@ -66,8 +63,21 @@ pub(crate) fn read(text: &[u8]) -> Result<Yaml, String> {
     })
 }
 
+/// What begins an error of the library that converts YAML.
+const CONVERTING: &str = "error converting YAML to JSON: ";
+
 fn failed(error: &str) -> String {
-    format!("error converting YAML to JSON: {error}")
+    format!("{CONVERTING}{error}")
+}
+
+/// An error of [`read`] as the decoder of whole bodies tells it: without what converts.
+pub(crate) fn plain_error(error: &str) -> &str {
+    error.strip_prefix(CONVERTING).unwrap_or(error)
+}
+
+/// Many errors as one.
+pub(crate) fn unmarshal_error(lines: &[String]) -> String {
+    format!("yaml: unmarshal errors:\n  {}", lines.join("\n  "))
 }
 
 /// An error in libyaml's words: what was missing, with the line where it is not the first.

@@ -308,19 +308,20 @@ fn the_row_of_each_type() {
 }
 
 #[test]
-fn external_name_does_not_keep_an_internal_policy() {
-    let mut object = made(
+fn external_name_does_not_show_an_internal_policy() {
+    let object = made(
         &json!({"type": "ExternalName", "externalName": "a.b", "internalTrafficPolicy": "Local"}),
     );
     assert!(created(&object).is_empty());
-    Service.canonicalize(&mut object);
-    assert_eq!(object["spec"].get("internalTrafficPolicy"), None);
+    let shown = Service.shown(&object).unwrap();
+    assert_eq!(shown["spec"].get("internalTrafficPolicy"), None);
+    assert_eq!(Service.shown(&shown), None);
 }
 
 #[test]
 fn a_service_made_through_its_status_shows_its_families() {
-    let mut object = with_address(&json!({"ports": [{"port": 80}]}));
-    Service.canonicalize(&mut object);
+    let object = with_address(&json!({"ports": [{"port": 80}]}));
+    let object = Service.shown(&object).unwrap();
     assert_eq!(object["spec"]["ipFamilies"], json!(["IPv4"]));
     assert_eq!(object["spec"]["ipFamilyPolicy"], "SingleStack");
 }

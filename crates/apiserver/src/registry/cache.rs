@@ -202,6 +202,12 @@ impl Cache {
         };
     }
 
+    /// Changes up to here are history that no watch can begin with: the server's own beginning.
+    pub(super) fn begin(&self, revision: Revision) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.floor = state.floor.max(revision);
+    }
+
     /// Applies the store's events of this kind.
     pub(super) fn apply<'a>(&self, events: impl Iterator<Item = &'a Event>) {
         let parsed = events.map(|event| (event, self.parse(event)));

@@ -21,6 +21,8 @@ pub struct Stored {
     key: Box<str>,
     revision: Revision,
     json: Bytes,
+    /// What is stored, where clients get something else.
+    raw: Option<Bytes>,
     labels: Box<[(Box<str>, Box<str>)]>,
     fields: Box<[Box<str>]>,
 }
@@ -30,10 +32,17 @@ impl Stored {
     pub(crate) fn new(resource: &Resource, key: &str, stored: &[u8], revision: Revision) -> Self {
         let head: Head = serde_json::from_slice(stored).unwrap_or_default();
         let labels = head.metadata.labels.unwrap_or_default();
+        let json = codec::with_revision(stored, revision);
+        let shown = codec::shown(resource, &json);
+        let (json, raw) = match shown {
+            Some(shown) => (shown, Some(json)),
+            None => (json, None),
+        };
         Self {
             key: key.into(),
             revision,
-            json: codec::with_revision(stored, revision),
+            json,
+            raw,
             labels: labels.into_iter().collect(),
             fields: fields(resource, stored),
         }
@@ -71,6 +80,16 @@ impl Stored {
     /// The object, parsed.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.json).expect("only JSON objects are stored")
+    }
+
+    /// What is stored, with its resourceVersion: what writes and subresources see.
+    pub fn raw(&self) -> &Bytes {
+        self.raw.as_ref().unwrap_or(&self.json)
+    }
+
+    /// [`Stored::raw`], parsed.
+    pub fn raw_value(&self) -> Value {
+        serde_json::from_slice(self.raw()).expect("only JSON objects are stored")
     }
 
     /// A label's value.

@@ -28,7 +28,7 @@ pub(crate) async fn create(api: &Api, call: &Call, target: &Target) -> Result<Re
     let mut options = DeleteOptions::from_body(&eviction["deleteOptions"])?;
     options.dry_run |= call.query.text("dryRun") == "All";
     let said = eviction["metadata"]["name"].as_str().unwrap_or_default();
-    if !said.is_empty() && said != target.name {
+    if said != target.name {
         let text = "name in URL does not match name in Eviction object";
         return Err(Status::bad_request(text));
     }

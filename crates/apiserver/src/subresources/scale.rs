@@ -18,6 +18,7 @@ use crate::render::View;
 use crate::reply::Reply;
 use crate::routes::Target;
 use crate::verbs;
+use crate::verbs::create::place;
 use crate::verbs::patch::{own_problems, patch_kind};
 use crate::verbs::update::{check_name, other_uid};
 use crate::write::{Old, Wanted, Write};
@@ -41,12 +42,13 @@ pub(crate) async fn serve(
     };
     let reply = |object: &Value| {
         let json = Bytes::from(scale(object).to_string());
-        Reply::either(200, view.form.yaml, view.one(&json))
+        let shown = view.one(&json)?;
+        Ok(Reply::either(200, view.form.yaml, shown))
     };
     if verb == Verb::Get {
         let old = api.current(target, &target.name).await?;
         let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
-        return Ok(reply(&old.object));
+        return reply(&old.object);
     }
     let patch = match verb {
         Verb::Patch => Some(patch_kind(call)?),
@@ -66,13 +68,28 @@ pub(crate) async fn serve(
         dry_run,
         manager,
     };
+    let wish = match patch {
+        Some(patch) => Wish::Patch(patch),
+        None => {
+            let mut sent = decode::kind(call, &SCALE, options.validation)?;
+            place(target, &mut sent)?;
+            check_name(target, &sent)?;
+            Wish::Whole(sent)
+        }
+    };
     let written = write
         .run(&target.name, |old| {
-            wanted(&write, patch, old, options.validation)
+            wanted(&write, &wish, old, options.validation)
         })
         .await?;
     let object: Value = serde_json::from_slice(&written.json).unwrap_or_default();
-    Ok(reply(&object))
+    reply(&object)
+}
+
+/// What a request says of the Scale.
+enum Wish {
+    Whole(Value),
+    Patch(Patch),
 }
 
 /// What a workload looks like as a Scale.
@@ -106,13 +123,13 @@ fn scale(object: &Value) -> Value {
 
 fn wanted(
     write: &Write<'_>,
-    patch: Option<Patch>,
+    wish: &Wish,
     old: Option<&Old>,
     validation: Validation,
 ) -> Result<Wanted, Status> {
     let target = write.target;
     let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
-    let asked = asked(write, patch, &old.object, validation)?;
+    let asked = asked(write, wish, &old.object, validation)?;
     check_name(target, &asked)?;
     let text = |field: &str| asked["metadata"][field].as_str().unwrap_or_default();
     let stored = old.object["metadata"]["uid"].as_str().unwrap_or_default();
@@ -147,7 +164,7 @@ fn wanted(
 /// The Scale that the request wants, with its managed fields.
 fn asked(
     write: &Write<'_>,
-    patch: Option<Patch>,
+    wish: &Wish,
     old: &Value,
     validation: Validation,
 ) -> Result<Value, Status> {
@@ -161,8 +178,8 @@ fn asked(
         reset: &[],
     };
     let entries = scale_fields::of_scale(managers(old), &write.target.resource.api_version());
-    let mut wanted = match patch {
-        Some(Patch::Apply) => {
+    let mut wanted = match wish {
+        Wish::Patch(Patch::Apply) => {
             before["metadata"]["managedFields"] = entries.into();
             let force = call.query.flag("force") == Some(true);
             let options = ApplyOptions { force, validation };
@@ -170,8 +187,14 @@ fn asked(
                 managed_fields::apply(&SCALE, Some(&before), &call.body, options, &writer)?;
             return Ok(applied.object);
         }
-        Some(patch) => patches::patch(patch, &SCALE, &before, &call.body, validation)?.object,
-        None => decode::kind(call, &SCALE, validation)?,
+        Wish::Patch(patch) => {
+            let decoded = patches::patch(*patch, &SCALE, &before, &call.body, validation)?;
+            for text in decoded.warnings {
+                call.warn(text);
+            }
+            decoded.object
+        }
+        Wish::Whole(sent) => sent.clone(),
     };
     before["metadata"]["managedFields"] = entries.into();
     managed_fields::update(SCALE.definition, Some(&before), &mut wanted, &writer);

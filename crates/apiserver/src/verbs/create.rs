@@ -28,7 +28,7 @@ pub(crate) async fn create(api: &Api, call: &Call, target: &Target) -> Result<Re
         manager,
     };
     let written = write.create(&object).await?;
-    Ok(Reply::either(201, view.form.yaml, view.one(&written.json)))
+    Ok(Reply::either(201, view.form.yaml, view.one(&written.json)?))
 }
 
 /// Puts the object into the namespace of the path.

@@ -26,9 +26,10 @@ pub(crate) async fn delete(api: &Api, call: &Call, target: &Target) -> Result<Re
     let Deleted { written, gone, uid } = remove(api, call, target, &options).await?;
     let shows_object = !gone || target.resource.strategy.rules().delete_returns_object;
     if shows_object {
-        return Ok(Reply::either(200, view.form.yaml, view.one(&written.json)));
+        return Ok(Reply::either(200, view.form.yaml, view.one(&written.json)?));
     }
-    Ok(Reply::value(200, &success(target, &uid)))
+    let success = success(target, &uid).to_string();
+    Ok(Reply::either(200, view.form.yaml, success.into()))
 }
 
 /// The options, from the body if there is one, else from the parameters.
@@ -94,6 +95,7 @@ pub(crate) async fn remove(
         }
         let (round, gone) = carry_out(&write, &old, plan, attempt).await?;
         if let Round::Done(written) = round {
+            let written = write.shown(written);
             return Ok(Deleted { written, gone, uid });
         }
     }

@@ -31,6 +31,6 @@ pub(crate) async fn delete_collection(
             _ => {}
         }
     }
-    let body = view.list(&meta, objects.iter().map(|object| object.json()));
+    let body = view.list(&meta, objects.iter().map(|object| object.json()))?;
     Ok(Reply::either(200, view.form.yaml, body))
 }

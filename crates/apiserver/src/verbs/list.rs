@@ -26,7 +26,7 @@ pub(crate) async fn list(api: &Api, call: &Call, target: &Target) -> Result<Repl
     let view = super::view(call, target)?;
     let options = ListOptions::read(&call.query, target.resource)?;
     let (objects, meta) = select(api, target, &options).await?;
-    let body = view.list(&meta, objects.iter().map(|object| object.json()));
+    let body = view.list(&meta, objects.iter().map(|object| object.json()))?;
     Ok(Reply::either(200, view.form.yaml, body))
 }
 

@@ -34,7 +34,11 @@ pub(crate) async fn patch(api: &Api, call: &Call, target: &Target) -> Result<Rep
         .run(&target.name, |old| wanted(&write, kind, old, &options))
         .await?;
     let code = if written.created { 201 } else { 200 };
-    Ok(Reply::either(code, view.form.yaml, view.one(&written.json)))
+    Ok(Reply::either(
+        code,
+        view.form.yaml,
+        view.one(&written.json)?,
+    ))
 }
 
 /// What kind of patch the media type says.

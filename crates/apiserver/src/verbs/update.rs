@@ -34,7 +34,11 @@ pub(crate) async fn update(api: &Api, call: &Call, target: &Target) -> Result<Re
         .run(&target.name, |old| wanted(target, old, &object))
         .await?;
     let code = if written.created { 201 } else { 200 };
-    Ok(Reply::either(code, view.form.yaml, view.one(&written.json)))
+    Ok(Reply::either(
+        code,
+        view.form.yaml,
+        view.one(&written.json)?,
+    ))
 }
 
 fn wanted(target: &Target, old: Option<&Old>, object: &Value) -> Result<Wanted, Status> {

@@ -42,7 +42,7 @@ fn version(text: &str) -> Result<Revision, Status> {
     }
     text.parse()
         .map(Revision)
-        .map_err(|_| Status::untyped(invalid_version(text)))
+        .map_err(|error| Status::untyped(invalid_version(text, &error)))
 }
 
 async fn start(

@@ -5,6 +5,7 @@ use api::validation::metadata;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::owners::Moment;
 use super::{Round, Wanted, Write};
 use crate::admission;
 use crate::api_state::now;
@@ -24,11 +25,13 @@ impl Write<'_> {
         let mut object = wanted.object;
         wipe(&mut object);
         strategy.set_defaults(&mut object);
+        self.drop_repeated_owners(&mut object, Moment::Sent);
         if !wanted.managed {
             fields::update(self, None, &mut object);
         }
         fill(&mut object, strategy.rules().random_names);
         admission::create(self, &mut object)?;
+        self.drop_repeated_owners(&mut object, Moment::Admitted);
         let context = WriteContext {
             resource,
             part: self.part,
@@ -146,8 +149,10 @@ fn generated(prefix: &str) -> String {
         .collect()
 }
 
+/// Only a version that is a number is told from none.
 fn refuse_version(object: &Value) -> Result<(), Status> {
-    if object["metadata"]["resourceVersion"].is_null() {
+    let sent = object["metadata"]["resourceVersion"].as_str();
+    if sent.is_none_or(|version| version.parse::<u64>().is_err()) {
         return Ok(());
     }
     let text = "resourceVersion should not be set on objects to be created";

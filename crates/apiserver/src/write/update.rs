@@ -5,6 +5,7 @@ use api::status::Status;
 use api::validation::metadata;
 use serde_json::{Value, json};
 
+use super::owners::Moment;
 use super::{Old, Round, Wanted, Write};
 use crate::admission;
 use crate::fields;
@@ -21,25 +22,29 @@ impl Write<'_> {
         let (resource, strategy) = (self.target.resource, self.target.resource.strategy);
         let mut object = wanted.object;
         strategy.set_defaults(&mut object);
+        self.drop_repeated_owners(&mut object, Moment::Sent);
         if !wanted.managed {
             fields::update(self, Some(&old.object), &mut object);
         }
         admission::update(self, &mut object, &old.object);
+        self.drop_repeated_owners(&mut object, Moment::Admitted);
         self.settle_version(&old, &mut object)?;
+        let seen = self.seen(&old);
+        let before = seen.as_ref().unwrap_or(&old.object);
         let context = WriteContext {
             resource,
             part: self.part,
-            old: Some(&old.object),
+            old: Some(before),
             new: Some(&mut object),
             dry_run: self.dry_run,
             attempt,
         };
         let reservation = self.api.reserve(context).await?;
-        keep(&mut object, &old.object, "generation", true);
-        strategy.prepare_for_update(self.part, &mut object, &old.object);
-        self.finish_metadata(&mut object, &old.object);
-        self.validate_update(&object, &old.object)?;
-        for text in strategy.warnings(self.part, &object, Some(&old.object)) {
+        keep(&mut object, before, "generation", true);
+        strategy.prepare_for_update(self.part, &mut object, before);
+        self.finish_metadata(&mut object, before);
+        self.validate_update(&object, before)?;
+        for text in strategy.warnings(self.part, &object, Some(before)) {
             self.call.warn(text);
         }
         strategy.canonicalize(&mut object);
@@ -50,7 +55,7 @@ impl Write<'_> {
             return self.commit_delete(&old, Some(&object), attempt).await;
         }
         if object == old.object {
-            return Ok(Round::done(old.stored.json().clone()));
+            return Ok(Round::done(old.stored.raw().clone()));
         }
         let reservation = if quota::concerns(self.part) {
             quota::admit(self, Some(&old.object), &object, reservation).await?
@@ -59,6 +64,14 @@ impl Write<'_> {
         };
         self.commit_put(Some(&old.stored), &name, &object, reservation)
             .await
+    }
+
+    /// A whole update sees the old object as readers do; a subresource's sees what is stored.
+    fn seen(&self, old: &Old) -> Option<Value> {
+        match self.part {
+            Part::Main => self.target.resource.strategy.shown(&old.object),
+            Part::Sub(_) => None,
+        }
     }
 
     /// The version that was sent is a condition; without one the stored version is meant, where the kind allows.

@@ -21,7 +21,8 @@ pub(crate) struct Page {
 }
 
 /// The continue token: upstream's own form (`storage/continue.go`).
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Token {
     v: String,
     rv: i64,
@@ -43,20 +44,19 @@ impl Page {
     pub(crate) fn read(options: &ListOptions) -> Result<Self, Status> {
         let version = options.resource_version.as_str();
         if !options.proceed.is_empty() {
+            let page = continued(&options.proceed)?;
             if !matches!(version, "" | "0") {
                 let text = "specifying resource version is not allowed when using continue";
                 return Err(Status::bad_request(text));
             }
-            return continued(&options.proceed);
+            return Ok(page);
         }
         if version.is_empty() {
             return Ok(Self::default());
         }
-        let number = version.parse::<u64>().map_err(|_| {
-            Status::bad_request(format!(
-                "invalid resource version: {}",
-                invalid_version(version)
-            ))
+        let number = version.parse::<u64>().map_err(|error| {
+            let why = invalid_version(version, &error);
+            Status::bad_request(format!("invalid resource version: {why}"))
         })?;
         // Without a match rule a limited list is exact, for clients older than the rule.
         let exact = match options.version_match.as_str() {
@@ -83,22 +83,36 @@ impl Page {
 }
 
 fn continued(text: &str) -> Result<Page, Status> {
-    let broken = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
-    let bytes = URL_SAFE.decode(text.trim_end_matches('='));
-    let bytes = bytes.map_err(|error| broken(&format!("continue key is not valid: {error}")))?;
+    let broken = |why: String| {
+        Status::bad_request(format!(
+            "invalid continue token: continue key is not valid: {why}"
+        ))
+    };
+    let bytes = URL_SAFE.decode(text);
+    let bytes = bytes.map_err(|_| {
+        let at = bad_byte(text);
+        broken(format!("illegal base64 data at input byte {at}"))
+    })?;
     if let Some(why) = api::schema::why_no_json(&bytes) {
-        return Err(broken(&format!("continue key is not valid: {why}")));
+        return Err(broken(why));
     }
     let token: Result<Token, _> = serde_json::from_slice(&bytes);
-    let token = token.map_err(|error| broken(&format!("continue key is not valid: {error}")))?;
-    if token.v != TOKEN_VERSION || token.rv == 0 {
-        return Err(broken(
-            "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
-        ));
+    let token = token.map_err(|error| broken(error.to_string()))?;
+    if token.v != TOKEN_VERSION {
+        let (words, version) = ("server does not recognize this encoded version", token.v);
+        return Err(broken(format!("{words} {version}")));
+    }
+    if token.rv == 0 {
+        let words = "incorrect encoded start resourceVersion";
+        return Err(broken(format!("{words} (version {TOKEN_VERSION})")));
     }
     let start = token.start.trim_end_matches('\0').to_owned();
-    if start.is_empty() || start.contains("..") {
-        return Err(broken(&format!("continue key is not valid: {start}")));
+    if start.is_empty() {
+        let words = "encoded start key empty";
+        return Err(broken(format!("{words} (version {TOKEN_VERSION})")));
+    }
+    if start.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(broken(start));
     }
     let revision = u64::try_from(token.rv).unwrap_or_default();
     Ok(Page {
@@ -106,6 +120,13 @@ fn continued(text: &str) -> Result<Page, Status> {
         exact: token.rv > 0,
         start: Some(start),
     })
+}
+
+/// Where Go's decoder stops: at what is no letter of its alphabet, or at the last, incomplete four.
+fn bad_byte(text: &str) -> usize {
+    let strange = |byte: &u8| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_');
+    let at = text.as_bytes().iter().position(strange);
+    at.unwrap_or(text.len() / 4 * 4)
 }
 
 /// The token that continues behind `key`.
@@ -139,6 +160,29 @@ mod tests {
         assert_eq!(all.after("").as_deref(), Some("ns/a"));
         let one = Page::read(&options(token(Revision(7), "ns/a", "ns"))).unwrap();
         assert_eq!(one.after("ns").as_deref(), Some("ns/a"));
-        assert!(Page::read(&options("nonsense".to_owned())).is_err());
+    }
+
+    #[test]
+    fn a_broken_token_is_told_in_the_words_of_upstream() {
+        let cases = [
+            ("x", "illegal base64 data at input byte 0"),
+            ("abcd=", "illegal base64 data at input byte 4"),
+            ("e30", "server does not recognize this encoded version "),
+            (
+                "eyJ2IjoibWV0YS5rOHMuaW8vdjEifQ",
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ),
+            (
+                "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MX0",
+                "encoded start key empty (version meta.k8s.io/v1)",
+            ),
+        ];
+        for (text, why) in cases {
+            let prefix = "invalid continue token: continue key is not valid: ";
+            assert_eq!(
+                continued(text).unwrap_err().message,
+                format!("{prefix}{why}")
+            );
+        }
     }
 }
