@@ -1,6 +1,7 @@
 //! Ending translated connections to nodes that are gone. The kernel's tracking would send their packets
 //! there for as long as clients send any; forgotten, the next packet takes the ring: a datagram finds another
-//! node, and a TCP connection is refused there at once instead of hanging.
+//! node, and a TCP connection is refused there at once instead of hanging. A connection that nobody has
+//! answered yet is like a datagram: the client's next try finds another node.
 
 use std::collections::HashSet;
 use std::io;
@@ -13,7 +14,7 @@ use crate::model::{Model, Protocol};
 /// What is to be forgotten.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forget {
-    /// Nodes that answer nothing: datagrams to them.
+    /// Nodes that answer nothing: datagrams to them, and what they have not answered.
     pub(crate) silent: HashSet<IpAddr>,
     /// Nodes that are dead: every connection to them.
     pub(crate) dead: HashSet<IpAddr>,
@@ -37,9 +38,6 @@ impl Forget {
         let mut conntrack = Conntrack::open()?;
         let mut forgotten = 0;
         for protocol in [Protocol::Udp, Protocol::Tcp, Protocol::Sctp] {
-            if protocol != Protocol::Udp && self.dead.is_empty() {
-                continue;
-            }
             for connection in conntrack.connections(protocol as u8)? {
                 if self.wants(&connection, frontends) && conntrack.delete(&connection)? {
                     forgotten += 1;
@@ -51,8 +49,8 @@ impl Forget {
 
     fn wants(&self, connection: &Connection, frontends: &HashSet<SocketAddr>) -> bool {
         let node = connection.reply.source.ip();
-        let udp = connection.protocol == Protocol::Udp as u8;
-        let gone = self.dead.contains(&node) || udp && self.silent.contains(&node);
+        let light = connection.protocol == Protocol::Udp as u8 || !connection.answered;
+        let gone = self.dead.contains(&node) || light && self.silent.contains(&node);
         gone && frontends.contains(&connection.original.destination)
     }
 }

@@ -10,6 +10,7 @@ const GET: u16 = SUBSYSTEM << 8 | 1;
 const DELETE: u16 = SUBSYSTEM << 8 | 2;
 const TUPLE_ORIGINAL: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
+const STATUS: u16 = 3;
 const ID: u16 = 12;
 const ZONE: u16 = 18;
 const TUPLE_IP: u16 = 1;
@@ -21,6 +22,9 @@ const IP_V6_DESTINATION: u16 = 4;
 const PROTOCOL_NUMBER: u16 = 1;
 const PROTOCOL_SOURCE_PORT: u16 = 2;
 const PROTOCOL_DESTINATION_PORT: u16 = 3;
+
+/// Of the status: something has come back (`IPS_SEEN_REPLY`).
+const SEEN_REPLY: u32 = 1 << 1;
 
 /// One direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +44,8 @@ pub struct Connection {
     pub reply: Tuple,
     /// The protocol's number.
     pub protocol: u8,
+    /// Whether anything has come back yet.
+    pub answered: bool,
     raw_original: Vec<u8>,
     raw_id: Option<Vec<u8>>,
     raw_zone: Option<Vec<u8>>,
@@ -110,10 +116,15 @@ fn read(body: &[u8]) -> Option<Connection> {
     let attributes = Attributes::new(body);
     let (original, protocol) = read_tuple(attributes.inside(TUPLE_ORIGINAL)?)?;
     let (reply, _) = read_tuple(attributes.inside(TUPLE_REPLY)?)?;
+    let status = attributes
+        .get(STATUS)
+        .and_then(|bytes| bytes.try_into().ok());
     Some(Connection {
         original,
         reply,
         protocol,
+        // The kernel always says; without it nothing is known to be unanswered.
+        answered: status.is_none_or(|status| u32::from_be_bytes(status) & SEEN_REPLY != 0),
         raw_original: attributes.get(TUPLE_ORIGINAL)?.to_vec(),
         raw_id: attributes.get(ID).map(<[u8]>::to_vec),
         raw_zone: attributes.get(ZONE).map(<[u8]>::to_vec),

@@ -12,7 +12,8 @@ use crate::metrics::{self, Metrics};
 use crate::node::{self, NodeConfig};
 use crate::watch::{Watches, watches};
 use dataplane::{Applied, Dataplane, Nftables};
-use forwarding::{Change, Family, Planner};
+use forwarding::{Change, Family, Planner, ServiceName};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -127,6 +128,8 @@ struct Runner {
 struct Pending {
     changes: Vec<Change>,
     dirty: Dirty,
+    /// Services that endpoints have left.
+    lost: BTreeSet<ServiceName>,
 }
 
 impl Runner {
@@ -221,6 +224,9 @@ impl Runner {
         }
         for name in &dirty.services {
             let service = self.caches.joined(name);
+            if conntrack::loses_endpoints(self.planner.service(name), service.as_ref()) {
+                self.pending.lost.insert(name.clone());
+            }
             self.pending
                 .changes
                 .extend(self.planner.set_service(name, service));
@@ -253,7 +259,7 @@ impl Runner {
         self.metrics.done();
         self.tell_health_checks();
         let done = std::mem::take(&mut self.pending);
-        self.clean_connections(&done.dirty);
+        self.clean_connections(&done);
         if let Some(ready) = self.ready.take() {
             ready();
         }
@@ -321,8 +327,9 @@ impl Runner {
     }
 
     /// In a task of its own: it lists connections, and the next change should not wait for that.
-    fn clean_connections(&mut self, dirty: &Dirty) {
-        let Some(plan) = conntrack::plan(&self.planner, dirty.services.iter()) else {
+    fn clean_connections(&mut self, done: &Pending) {
+        let (changed, lost) = (done.dirty.services.iter(), done.lost.iter());
+        let Some(plan) = conntrack::plan(&self.planner, changed, lost) else {
             return;
         };
         let metrics = Arc::clone(&self.metrics);
@@ -330,7 +337,9 @@ impl Runner {
             let started = Instant::now();
             match plan.carry_out() {
                 Ok(deleted) => metrics.cleaned(deleted, started.elapsed()),
-                Err(error) => tracing::warn!(%error, "cannot forget connections of UDP"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot forget connections to endpoints that are gone")
+                }
             }
         });
     }

@@ -10,4 +10,5 @@ mod asked;
 mod node_ports;
 mod place;
 mod restart;
+mod tcp;
 mod udp;
