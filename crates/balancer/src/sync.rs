@@ -203,7 +203,11 @@ fn read_back(elements: &mut Elements, rules: &Rules) -> Result<Contents, Balance
 
 /// The rings that a predecessor's services use.
 fn read_back_rings(elements: &mut Elements, contents: &Contents) -> Result<Rings, BalancerError> {
-    let data = contents.values().flat_map(BTreeMap::values);
+    // Other maps lead to further chains of the same rings.
+    let services = contents
+        .iter()
+        .filter(|(set, _)| set.starts_with("services"));
+    let data = services.flat_map(|(_, elements)| elements.values());
     let used: BTreeSet<String> = data
         .filter_map(|data| match data {
             Data::Goto(ring) => Some(ring.to_string()),

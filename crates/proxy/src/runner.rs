@@ -338,7 +338,7 @@ impl Runner {
             match plan.carry_out() {
                 Ok(deleted) => metrics.cleaned(deleted, started.elapsed()),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot forget connections to endpoints that are gone")
+                    tracing::warn!(%error, "cannot forget connections to endpoints that are gone");
                 }
             }
         });

@@ -95,6 +95,11 @@ impl Lab {
         addresses(BALANCER)
     }
 
+    /// The addresses of the LAN itself: those of a router, say.
+    pub fn router_addresses() -> [IpAddr; 2] {
+        addresses(LAN)
+    }
+
     /// The client's addresses. More can be had by [`Lab::add_client_address`].
     pub fn client_addresses() -> [IpAddr; 2] {
         addresses(CLIENT)

@@ -5,7 +5,9 @@
     reason = "a test that cannot set up its case fails"
 )]
 
+mod errors;
 mod failures;
 mod hand_over;
 mod place;
+mod raw;
 mod translate;
