@@ -7,6 +7,7 @@ use dataplane::{Dataplane, Nftables};
 use forwarding::{ForwardingTable, Packet, build, diff};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Everything in which the kernel disagrees with a case.
 pub(crate) fn judge(case: &Case) -> Vec<String> {
@@ -31,6 +32,11 @@ pub(crate) fn judge(case: &Case) -> Vec<String> {
     }
     wrong
 }
+
+/// What is to come takes a millisecond, and is waited for this long.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What is not to come.
+const SILENCE: Duration = Duration::from_millis(120);
 
 /// A node with a data plane, as long as it lives.
 struct Stage {
@@ -77,7 +83,11 @@ impl Stage {
             Expected::To(delivered) => 24 * u32::try_from(delivered.candidates.len()).unwrap(),
             _ => 3,
         };
-        let arrived = self.lab.send(&line.packet, count);
+        let patience = match &line.expected {
+            Expected::Drop => SILENCE,
+            _ => PATIENCE,
+        };
+        let arrived = self.lab.send(&line.packet, count, patience);
         match &line.expected {
             Expected::To(delivered) => {
                 let seen = Seen::of(&arrived, count)?;

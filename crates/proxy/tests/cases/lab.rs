@@ -65,8 +65,9 @@ impl Lab {
         }
     }
 
-    /// Sends a burst of like packets, each from a port of its own, and gathers what comes of them.
-    pub(crate) fn send(&mut self, packet: &Packet, count: u32) -> Vec<Arrived> {
+    /// Sends a burst of like packets, each from a port of its own, and gathers what comes of them: as much as was
+    /// sent, or what has come when the patience is at its end.
+    pub(crate) fn send(&mut self, packet: &Packet, count: u32, patience: Duration) -> Vec<Arrived> {
         let place = if self.node_addresses.contains(&packet.source) {
             NODE
         } else if self.pods.iter().any(|pods| pods.contains(&packet.source)) {
@@ -81,12 +82,12 @@ impl Lab {
             self.places[place].send(packet.destination, &bytes);
         }
         self.next_number += count;
-        self.gather(first, count, place)
+        self.gather(first, count, place, patience)
     }
 
-    fn gather(&self, first: u32, count: u32, sent_from: usize) -> Vec<Arrived> {
+    fn gather(&self, first: u32, count: u32, sent_from: usize, patience: Duration) -> Vec<Arrived> {
         let mut arrived = Vec::new();
-        let deadline = Instant::now() + Duration::from_millis(120);
+        let deadline = Instant::now() + patience;
         while arrived.len() < count as usize && Instant::now() < deadline {
             let before = arrived.len();
             for (place, watched) in self.places.iter().enumerate() {
