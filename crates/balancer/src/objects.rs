@@ -18,7 +18,12 @@ pub fn model<'a>(
 ) -> Model {
     let mut frontends: Vec<Frontend> = services.flat_map(frontends).collect();
     frontends.retain(|f| pools.is_empty() || pools.iter().any(|pool| pool.contains(&f.address)));
-    frontends.sort_by_key(|f| (f.address, f.port, f.protocol, f.service.clone()));
+    frontends.sort_by(|a, b| {
+        let place = |f: &Frontend| (f.address, f.port, f.protocol);
+        place(a)
+            .cmp(&place(b))
+            .then_with(|| a.service.cmp(&b.service))
+    });
     // Two Services never hold one address and port; should it happen, the first keeps it.
     frontends.dedup_by_key(|f| (f.address, f.port, f.protocol));
     let mut nodes: Vec<Node> = nodes.filter_map(node).collect();
@@ -28,7 +33,9 @@ pub fn model<'a>(
 
 /// The frontends of a Service: each of its load-balancer addresses with each of its ports.
 fn frontends(service: &Service) -> Vec<Frontend> {
-    let spec = service.spec.clone().unwrap_or_default();
+    let Some(spec) = &service.spec else {
+        return Vec::new();
+    };
     // A class names another implementation; it, not we, serves the Service.
     if spec.type_.as_deref() != Some("LoadBalancer") || spec.load_balancer_class.is_some() {
         return Vec::new();
@@ -52,7 +59,6 @@ fn frontends(service: &Service) -> Vec<Frontend> {
     let ports = spec.ports.as_deref().unwrap_or_default();
     addresses
         .flat_map(|address| {
-            let spec = &spec;
             let name = &name;
             ports
                 .iter()

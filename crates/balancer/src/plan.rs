@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use forwarding::{Maglev, Member, RING_SIZE};
 
@@ -42,9 +43,9 @@ pub struct Desired {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spread {
     /// The rings in use, by name.
-    pub rings: BTreeMap<String, Ring>,
-    /// Frontends with the name of their ring.
-    pub frontends: Vec<(Frontend, String)>,
+    pub rings: BTreeMap<String, Arc<Ring>>,
+    /// Frontends with the name of their ring, in the model's order.
+    pub frontends: Vec<(Frontend, Arc<str>)>,
 }
 
 /// Which node a hash leads to.
@@ -58,10 +59,12 @@ pub struct Ring {
     pub key: RingKey,
     /// Whether the packets are IPv4.
     pub ipv4: bool,
+    /// Who is in it.
+    members: Vec<(String, Mark)>,
 }
 
 /// What of a packet decides its slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RingKey {
     /// The client's address and port: every connection for itself.
     Connection,
@@ -71,8 +74,9 @@ pub enum RingKey {
     Pair,
 }
 
-/// The plan for a model and the nodes' health.
-pub fn plan(model: &Model, health: &Health) -> Desired {
+/// The plan for a model and the nodes' health. Rings that were planned `before` and have the same members are
+/// not computed again.
+pub fn plan(model: &Model, health: &Health, before: &Desired) -> Desired {
     let marks = marks(&model.nodes);
     let mut desired = Desired {
         addresses: model
@@ -91,18 +95,31 @@ pub fn plan(model: &Model, health: &Health) -> Desired {
             .collect(),
         ..Desired::default()
     };
+    // Frontends are many, and nearly all of them share their members and ring.
+    let mut names: BTreeMap<_, Arc<str>> = BTreeMap::new();
     for frontend in &model.frontends {
-        let members = members(&model.nodes, frontend, health);
-        let spread = match frontend.way {
-            Way::Translate { .. } => &mut desired.translated,
-            Way::HandOver => &mut desired.handed_over,
+        let (spread, before) = match frontend.way {
+            Way::Translate { .. } => (&mut desired.translated, &before.translated),
+            Way::HandOver => (&mut desired.handed_over, &before.handed_over),
         };
-        let name = ring_name(&members, frontend);
-        spread
-            .rings
-            .entry(name.clone())
-            .or_insert_with(|| ring(&members, &marks, frontend));
-        spread.frontends.push((frontend.clone(), name));
+        let translated = frontend.way != Way::HandOver;
+        let alike = (
+            translated,
+            frontend.address.is_ipv4(),
+            frontend.check,
+            ring_key(frontend),
+        );
+        let name = names.entry(alike).or_insert_with(|| {
+            let members = members(&model.nodes, frontend, health);
+            let name = ring_name(&members, frontend);
+            if !spread.rings.contains_key(&name) {
+                let known = before.rings.get(&name);
+                let ring = ring(&members, &marks, frontend, known);
+                spread.rings.insert(name.clone(), ring);
+            }
+            name.into()
+        });
+        spread.frontends.push((frontend.clone(), Arc::clone(name)));
     }
     desired
 }
@@ -167,18 +184,31 @@ fn ring_key(frontend: &Frontend) -> RingKey {
     }
 }
 
-fn ring(members: &[&str], marks: &BTreeMap<&str, Mark>, frontend: &Frontend) -> Ring {
+fn ring(
+    members: &[&str],
+    marks: &BTreeMap<&str, Mark>,
+    frontend: &Frontend,
+    known: Option<&Arc<Ring>>,
+) -> Arc<Ring> {
+    let marked: Vec<(String, Mark)> = members
+        .iter()
+        .map(|name| ((*name).to_owned(), marks[name]))
+        .collect();
+    if let Some(known) = known.filter(|known| known.members == marked) {
+        return Arc::clone(known);
+    }
     let list: Vec<Member<'_>> = members.iter().map(|name| Member::new(name)).collect();
     let size = ring_size(members, frontend);
     let maglev = Maglev::new(&list, size);
     let mark = |slot: &u32| marks[members[*slot as usize]];
     let slots = maglev.slots().iter().map(mark).collect();
-    Ring {
+    Arc::new(Ring {
         slots,
         size,
         key: ring_key(frontend),
         ipv4: frontend.address.is_ipv4(),
-    }
+        members: marked,
+    })
 }
 
 /// The ring of all healthy nodes keeps its size, for another one would send everybody elsewhere.
@@ -220,6 +250,10 @@ fn fnv(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn plan(model: &Model, health: &Health) -> Desired {
+        super::plan(model, health, &Desired::default())
+    }
 
     fn model(check: Check) -> Model {
         let node = |n: u8| Node {
@@ -328,6 +362,23 @@ mod tests {
         assert!(plan(&model, &health).live.contains(&mark));
         health.dead.insert("node-2".into());
         assert!(!plan(&model, &health).live.contains(&mark));
+    }
+
+    #[test]
+    fn a_ring_is_computed_again_only_when_its_members_change() {
+        let model = model(Check::Proxy);
+        let all = healthy(Check::Proxy, &["node-1", "node-2", "node-3"]);
+        let first = plan(&model, &all);
+        let name = "ring4-connection-healthy";
+        let again = super::plan(&model, &all, &first);
+        assert!(Arc::ptr_eq(
+            &first.translated.rings[name],
+            &again.translated.rings[name]
+        ));
+        let fewer = healthy(Check::Proxy, &["node-1", "node-3"]);
+        let other = super::plan(&model, &fewer, &first);
+        assert_eq!(other, plan(&model, &fewer));
+        assert_ne!(other.translated.rings[name], first.translated.rings[name]);
     }
 
     #[test]

@@ -10,13 +10,15 @@ pub(crate) mod hand_over;
 pub(crate) mod translate;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use kernel::nft::{Data, Element};
 
 use crate::model::Frontend;
-use crate::plan::{Desired, Mark, Ring, RingKey};
+use crate::plan::{Desired, Mark, Ring, RingKey, Spread};
 
 /// The name of both tables.
 pub(crate) const TABLE: &str = "fairway";
@@ -38,8 +40,68 @@ pub(crate) struct Rules {
     pub(crate) add_ring: fn(&str, &Ring) -> String,
     /// The text that removes a ring nobody uses.
     pub(crate) delete_ring: fn(&str) -> String,
-    /// What each of those maps and sets should hold.
-    pub(crate) contents: fn(&Desired) -> Contents,
+    /// What they should hold of the nodes and of all frontends together, and of these addresses among those that
+    /// the balancer answers for.
+    pub(crate) common: fn(&Desired, &mut dyn Iterator<Item = &IpAddr>) -> Contents,
+    /// What they should hold of one frontend with its ring. No two frontends have an element in common.
+    pub(crate) put_frontend: fn(&mut Contents, &Frontend, &str),
+    /// The rings, and the frontends that use them.
+    pub(crate) spread: fn(&Desired) -> &Spread,
+}
+
+impl Rules {
+    /// All that they should hold.
+    pub(crate) fn contents(&self, desired: &Desired) -> Contents {
+        let mut contents = (self.common)(desired, &mut desired.addresses.iter());
+        for (frontend, ring) in &(self.spread)(desired).frontends {
+            (self.put_frontend)(&mut contents, frontend, ring);
+        }
+        contents
+    }
+
+    /// Two parts of what they hold, before and after, that differ in all that differs. What holds for a frontend
+    /// as before is in neither, for there may be very many.
+    pub(crate) fn difference(&self, before: &Desired, after: &Desired) -> [Contents; 2] {
+        let mut gone = before.addresses.difference(&after.addresses);
+        let mut come = after.addresses.difference(&before.addresses);
+        let mut parts = [
+            (self.common)(before, &mut gone),
+            (self.common)(after, &mut come),
+        ];
+        let lists = [before, after].map(|desired| &(self.spread)(desired).frontends[..]);
+        for (part, frontend, ring) in differing(lists) {
+            (self.put_frontend)(&mut parts[part], frontend, ring);
+        }
+        parts
+    }
+}
+
+/// What is in only one of two lists in the model's order: 0 for the first, 1 for the second.
+fn differing([before, after]: [&[(Frontend, Arc<str>)]; 2]) -> Vec<(usize, &Frontend, &Arc<str>)> {
+    let place = |(f, _): &(Frontend, Arc<str>)| (f.address, f.port, f.protocol);
+    let (mut b, mut a) = (0, 0);
+    let mut found = Vec::new();
+    loop {
+        let order = match (before.get(b), after.get(a)) {
+            (None, None) => return found,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(x), Some(y)) => place(x).cmp(&place(y)),
+        };
+        let same = order == Ordering::Equal && before[b] == after[a];
+        if order != Ordering::Greater {
+            if !same {
+                found.push((0, &before[b].0, &before[b].1));
+            }
+            b += 1;
+        }
+        if order != Ordering::Less {
+            if !same {
+                found.push((1, &after[a].0, &after[a].1));
+            }
+            a += 1;
+        }
+    }
 }
 
 /// What the rules need to know of the place they are in.

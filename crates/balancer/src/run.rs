@@ -17,7 +17,7 @@ use crate::forget::Forget;
 use crate::health::{Checks, Pace, Standing, Verdict};
 use crate::model::{Check, Model};
 use crate::objects;
-use crate::plan::{Health, plan};
+use crate::plan::{Desired, Health, plan};
 use crate::sync::Kernel;
 
 /// After a refused change; the next try starts from what the kernel really holds.
@@ -82,6 +82,7 @@ async fn balance(
         kernel,
         ready: Some(ready),
         done: None,
+        desired: Arc::default(),
         forget: Forget::default(),
     };
     balancer.settle().await;
@@ -110,6 +111,7 @@ struct Balancer {
     ready: Option<Box<dyn FnOnce() + Send>>,
     /// What the kernel was made from.
     done: Option<(Model, Health)>,
+    desired: Arc<Desired>,
     /// Connections that go nowhere any more.
     forget: Forget,
 }
@@ -150,10 +152,11 @@ impl Balancer {
                 self.forget(&now.0);
                 return Ok(());
             }
-            let desired = Arc::new(plan(&now.0, &now.1));
+            let desired = Arc::new(plan(&now.0, &now.1, &self.desired));
             match self.kernel.apply(&desired).await {
                 Ok(()) => {
                     self.done = Some(now);
+                    self.desired = desired;
                     self.ready.take().into_iter().for_each(|ready| ready());
                 }
                 Err(error) => {

@@ -10,7 +10,7 @@ use kernel::netlink::Link;
 use kernel::nft::{self, Data, Elements, Operation};
 use tokio::task::spawn_blocking;
 
-use crate::plan::{Desired, Mark, Ring};
+use crate::plan::{Desired, Mark};
 use crate::rules::{self, Contents, Rules, Site, TABLE, hand_over, translate};
 use crate::run::BalancerError;
 
@@ -104,9 +104,9 @@ impl Kernel {
 }
 
 impl Tables {
-    fn apply(&mut self, desired: &Desired) -> Result<(), BalancerError> {
-        self.translate.apply(desired, &desired.translated.rings)?;
-        self.hand_over.apply(desired, &desired.handed_over.rings)
+    fn apply(&mut self, desired: &Arc<Desired>) -> Result<(), BalancerError> {
+        self.translate.apply(desired)?;
+        self.hand_over.apply(desired)
     }
 }
 
@@ -119,12 +119,18 @@ fn missing(from: &BTreeSet<IpAddr>, other: &BTreeSet<IpAddr>) -> Vec<IpAddr> {
 struct Table {
     rules: &'static Rules,
     elements: Elements,
-    contents: Contents,
-    rings: Rings,
+    held: Held,
 }
 
-/// The slots of each ring, as many as there are: a hundred thousand in all, and seldom more than a few of
-/// them change, so they are compared as they are.
+/// What a table holds.
+enum Held {
+    /// What a predecessor left.
+    Found { contents: Contents, rings: Rings },
+    /// What we made from this.
+    Made(Arc<Desired>),
+}
+
+/// The slots of each ring.
 type Rings = BTreeMap<String, Vec<Mark>>;
 
 /// No node has this mark: the slot is empty.
@@ -144,40 +150,59 @@ impl Table {
         Ok(Self {
             rules,
             elements,
-            contents,
-            rings,
+            held: Held::Found { contents, rings },
         })
     }
 
     /// New rings first, then all elements in one transaction, then the rings that nobody uses any more.
-    fn apply(
-        &mut self,
-        desired: &Desired,
-        rings: &BTreeMap<String, Ring>,
-    ) -> Result<(), BalancerError> {
-        let wanted = (self.rules.contents)(desired);
-        let added = rings
-            .iter()
-            .filter(|(name, _)| !self.rings.contains_key(*name));
+    fn apply(&mut self, desired: &Arc<Desired>) -> Result<(), BalancerError> {
+        let rings = &(self.rules.spread)(desired).rings;
+        let added = rings.iter().filter(|(name, _)| self.ring(name).is_none());
         load(added.map(|(name, ring)| (self.rules.add_ring)(name, ring)))?;
-        self.elements.commit(&self.operations(&wanted, rings))?;
-        let gone = self.rings.keys().filter(|name| !rings.contains_key(*name));
+        let operations = self.operations(desired);
+        self.elements.commit(&operations)?;
+        let gone = self.ring_names().filter(|name| !rings.contains_key(*name));
         load(gone.map(|name| (self.rules.delete_ring)(name)))?;
-        self.contents = wanted;
-        let slots = |(name, ring): (&String, &Ring)| (name.clone(), ring.slots.clone());
-        self.rings = rings.iter().map(slots).collect();
+        self.held = Held::Made(Arc::clone(desired));
         Ok(())
     }
 
     /// What leads from what is there to what should be.
-    fn operations(&self, wanted: &Contents, rings: &BTreeMap<String, Ring>) -> Vec<Operation> {
+    fn operations(&self, desired: &Desired) -> Vec<Operation> {
         let mut operations = Vec::new();
-        for (name, ring) in rings {
-            let held = self.rings.get(name).map(Vec::as_slice).unwrap_or_default();
-            slot_operations(name, held, &ring.slots, &mut operations);
+        for (name, ring) in &(self.rules.spread)(desired).rings {
+            let held = self.ring(name).unwrap_or_default();
+            // A ring that was not computed again is the same one.
+            if !std::ptr::eq(held, &raw const ring.slots[..]) {
+                slot_operations(name, held, &ring.slots, &mut operations);
+            }
         }
-        operations.extend(set_operations(&self.contents, wanted));
+        operations.extend(match &self.held {
+            Held::Found { contents, .. } => set_operations(contents, &self.rules.contents(desired)),
+            Held::Made(before) => {
+                let [before, after] = self.rules.difference(before, desired);
+                set_operations(&before, &after)
+            }
+        });
         operations
+    }
+
+    /// The slots of a ring, if there is one of that name.
+    fn ring(&self, name: &str) -> Option<&[Mark]> {
+        match &self.held {
+            Held::Found { rings, .. } => rings.get(name).map(Vec::as_slice),
+            Held::Made(before) => {
+                let ring = (self.rules.spread)(before).rings.get(name);
+                ring.map(|ring| ring.slots.as_slice())
+            }
+        }
+    }
+
+    fn ring_names(&self) -> Box<dyn Iterator<Item = &String> + '_> {
+        match &self.held {
+            Held::Found { rings, .. } => Box::new(rings.keys()),
+            Held::Made(before) => Box::new((self.rules.spread)(before).rings.keys()),
+        }
     }
 }
 

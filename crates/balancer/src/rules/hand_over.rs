@@ -14,12 +14,13 @@
 use kernel::nft::{Data, NETDEV};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::{
     Contents, Rules, SEED, Site, TABLE, bytes, emptied, empty, family, frontend_key, hashed, plain,
     put, put_nodes, put_service,
 };
-use crate::model::Protocol;
+use crate::model::{Frontend, Protocol};
 use crate::plan::{Desired, Ring, RingKey};
 
 /// The table in the family `netdev`.
@@ -40,7 +41,9 @@ pub(crate) const RULES: Rules = Rules {
     skeleton,
     add_ring,
     delete_ring,
-    contents,
+    common,
+    put_frontend,
+    spread: |desired| &desired.handed_over,
 };
 
 /// How long a silent connection is remembered; afterwards the ring decides, which knows the same node unless
@@ -271,7 +274,7 @@ fn delete_ring(name: &str) -> String {
     chains.collect::<String>() + &format!("delete map netdev {TABLE} {name}\n")
 }
 
-fn contents(desired: &Desired) -> Contents {
+fn common(desired: &Desired, _: &mut dyn Iterator<Item = &IpAddr>) -> Contents {
     let mut contents = empty(RULES.sets);
     put_nodes(&mut contents, desired);
     for mark in &desired.live {
@@ -284,13 +287,6 @@ fn contents(desired: &Desired) -> Contents {
     }
     let mut fragments = BTreeMap::new();
     for (frontend, ring) in &desired.handed_over.frontends {
-        put_service(&mut contents, frontend, ring);
-        put(
-            &mut contents,
-            format!("errors{}", family(frontend.address)),
-            plain(frontend_key(frontend)),
-            Data::Goto(Cow::Owned(error_chain_name(ring))),
-        );
         if frontend.protocol == Protocol::Udp {
             // Of several Services on one address the first gets the fragments: nothing tells them apart.
             fragments.entry(frontend.address).or_insert(ring);
@@ -302,8 +298,18 @@ fn contents(desired: &Desired) -> Contents {
             &mut contents,
             set,
             plain(bytes(address)),
-            Data::Goto(Cow::Owned(ring.clone())),
+            Data::Goto(Cow::Owned(ring.to_string())),
         );
     }
     contents
+}
+
+fn put_frontend(contents: &mut Contents, frontend: &Frontend, ring: &str) {
+    put_service(contents, frontend, ring);
+    put(
+        contents,
+        format!("errors{}", family(frontend.address)),
+        plain(frontend_key(frontend)),
+        Data::Goto(Cow::Owned(error_chain_name(ring))),
+    );
 }

@@ -13,7 +13,7 @@ use super::{
     Contents, Key, Rules, SEED, Site, TABLE, address, bytes, emptied, empty, family, frontend_key,
     hashed, plain, put, put_nodes, put_service,
 };
-use crate::model::Way;
+use crate::model::{Frontend, Way};
 use crate::plan::{Desired, Ring};
 
 /// The table in the family `inet`.
@@ -37,7 +37,9 @@ pub(crate) const RULES: Rules = Rules {
     skeleton,
     add_ring,
     delete_ring,
-    contents,
+    common,
+    put_frontend,
+    spread: |desired| &desired.translated,
 };
 
 /// The addresses that the balancer has put on its link; it takes away no others.
@@ -121,41 +123,29 @@ fn delete_ring(name: &str) -> String {
     format!("delete chain inet {TABLE} {name}\ndelete map inet {TABLE} {name}\n")
 }
 
-fn contents(desired: &Desired) -> Contents {
+fn common(desired: &Desired, addresses: &mut dyn Iterator<Item = &IpAddr>) -> Contents {
     let mut contents = empty(RULES.sets);
     put_nodes(&mut contents, desired);
-    for address in &desired.addresses {
+    for address in addresses {
         let set = HELD[usize::from(address.is_ipv6())].to_owned();
         put(&mut contents, set, plain(bytes(*address)), Data::None);
     }
-    for (frontend, ring) in &desired.translated.frontends {
-        put_service(&mut contents, frontend, ring);
-        let (family, key) = (family(frontend.address), frontend_key(frontend));
-        if let Way::Translate { node_port } = frontend.way {
-            let port = Data::Value(node_port.to_be_bytes().to_vec());
-            put(
-                &mut contents,
-                format!("ports{family}"),
-                plain(key.clone()),
-                port,
-            );
-        }
-        for range in &frontend.source_ranges {
-            put(
-                &mut contents,
-                format!("filtered{family}"),
-                plain(key.clone()),
-                Data::None,
-            );
-            put(
-                &mut contents,
-                format!("allowed{family}"),
-                interval(&key, range),
-                Data::None,
-            );
-        }
-    }
     contents
+}
+
+fn put_frontend(contents: &mut Contents, frontend: &Frontend, ring: &str) {
+    put_service(contents, frontend, ring);
+    let (family, key) = (family(frontend.address), frontend_key(frontend));
+    if let Way::Translate { node_port } = frontend.way {
+        let port = Data::Value(node_port.to_be_bytes().to_vec());
+        put(contents, format!("ports{family}"), plain(key.clone()), port);
+    }
+    for range in &frontend.source_ranges {
+        let filtered = format!("filtered{family}");
+        put(contents, filtered, plain(key.clone()), Data::None);
+        let allowed = format!("allowed{family}");
+        put(contents, allowed, interval(&key, range), Data::None);
+    }
 }
 
 fn interval(frontend: &[u8], range: &IpNet) -> Key {
