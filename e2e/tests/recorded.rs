@@ -32,6 +32,10 @@ const ALONE: &[&str] = &[
     "nodes",
     "kinds",
     "http",
+    "service-more",
+    "lists-more",
+    "objects-more",
+    "http-more",
 ];
 
 /// Recordings that are not held to yet, each with its reason.
