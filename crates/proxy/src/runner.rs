@@ -154,7 +154,9 @@ impl Runner {
 
     async fn run(&mut self, mut watches: Watches) -> Result<(), Error> {
         let mut addresses = tokio::time::interval(ADDRESSES);
-        let mut full = tokio::time::interval(FULL_SYNC);
+        // The first sync is a full one anyway.
+        let begin = tokio::time::Instant::now() + FULL_SYNC;
+        let mut full = tokio::time::interval_at(begin, FULL_SYNC);
         let mut retry = RETRY[0];
         let mut batch = Vec::with_capacity(BATCH);
         self.events.started();

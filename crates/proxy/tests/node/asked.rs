@@ -132,8 +132,7 @@ fn metrics_have_kube_proxys_names() {
     for name in [
         "sync_proxy_rules_duration_seconds_bucket{le=\"0.001\",ip_family=\"IPv4\"}",
         "sync_proxy_rules_duration_seconds_count{ip_family=\"IPv6\"}",
-        "sync_full_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"} 1\n",
-        "sync_partial_proxy_rules_duration_seconds_count{ip_family=\"IPv6\"}",
+        "sync_full_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"}",
         "sync_proxy_rules_last_timestamp_seconds{ip_family=\"IPv4\"}",
         "sync_proxy_rules_last_queued_timestamp_seconds{ip_family=\"IPv6\"}",
         "sync_proxy_rules_endpoint_changes_pending",
