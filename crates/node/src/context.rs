@@ -37,13 +37,14 @@ impl Context {
         images: ImageStore,
         events: Events,
     ) -> Self {
+        let machine = Machine::read(&config.data_directory);
         Self {
             config,
             netlink,
             images,
             events,
             services: ServiceLinks::default(),
-            machine: Machine::read(),
+            machine,
             objects: Objects::default(),
             addresses: Mutex::default(),
             names: Mutex::default(),

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::statvfs;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 
 use crate::pod::spec::MachineRights;
@@ -16,6 +17,8 @@ const NOT_DEVICES: [&str; 5] = ["pts", "shm", "mqueue", "fd", "console"];
 pub(crate) struct Machine {
     pub(crate) processors: u64,
     pub(crate) memory_bytes: u64,
+    /// Of the file system that holds what its pods write.
+    pub(crate) disk_bytes: u64,
     pub(crate) kernel_version: String,
     pub(crate) system_name: String,
     pub(crate) machine_id: String,
@@ -27,8 +30,8 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Reads the facts; what cannot be read stays empty.
-    pub(crate) fn read() -> Self {
+    /// Reads the facts, with pods' data in `data`; what cannot be read stays empty.
+    pub(crate) fn read(data: &Path) -> Self {
         let line = |path: &str| {
             let text = fs::read_to_string(path).unwrap_or_default();
             text.trim().to_owned()
@@ -37,6 +40,7 @@ impl Machine {
         Self {
             processors: processors as u64,
             memory_bytes: memory(&line("/proc/meminfo")),
+            disk_bytes: disk(data),
             kernel_version: line("/proc/sys/kernel/osrelease"),
             system_name: system_name(&line("/etc/os-release")),
             machine_id: line("/etc/machine-id"),
@@ -48,6 +52,14 @@ impl Machine {
             unified_cgroups: kernel::cgroup::unified_mount().ok(),
         }
     }
+}
+
+/// The size of a path's file system, without what only root may use.
+fn disk(path: &Path) -> u64 {
+    statvfs(path).map_or(0, |disk| {
+        let used = disk.blocks().saturating_sub(disk.blocks_free());
+        (used + disk.blocks_available()) * disk.fragment_size()
+    })
 }
 
 /// `CapEff:\t000001fffeffffff`

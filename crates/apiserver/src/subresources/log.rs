@@ -36,6 +36,12 @@ pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply
     else {
         return Ok(Reply::full(204, "", ""));
     };
+    if let Some(why) = waits_for_image(&pod, &container) {
+        let name = &target.name;
+        let text =
+            format!("container \"{container}\" in pod \"{name}\" is waiting to start: {why}");
+        return Err(Status::bad_request(text));
+    }
     let (kubelet, node) = agent(api, node)
         .map_err(|why| Status::untyped(format!("Get the log of {}: {why}", target.name)))?;
     let path = format!(
@@ -45,6 +51,24 @@ pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply
         parameters(call)
     );
     kubelet.get(&node, &path).await
+}
+
+/// Why a container that has never run has no log: the most common reason by far, in kubelet's words
+/// (`validateContainerLogStatus`).
+fn waits_for_image(pod: &Value, container: &str) -> Option<&'static str> {
+    let statuses = ["containerStatuses", "initContainerStatuses"]
+        .into_iter()
+        .flat_map(|field| pod["status"][field].as_array().into_iter().flatten());
+    let mut own = statuses.filter(|status| status["name"] == container);
+    let status = own.next()?;
+    if status["lastState"]["terminated"].is_object() {
+        return None;
+    }
+    match status["state"]["waiting"]["reason"].as_str()? {
+        "ErrImagePull" => Some("image can't be pulled"),
+        "ImagePullBackOff" => Some("trying and failing to pull image"),
+        _ => None,
+    }
 }
 
 /// The agent of a node; the error says that there is none.
@@ -151,4 +175,32 @@ pub(super) fn container(pod: &Value, asked: &str, name: &str) -> Result<String, 
     Err(Status::bad_request(format!(
         "container {asked} is not valid for pod {name}"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_an_image_holds_up_is_told_from_one_that_is_there() {
+        let pod = |state: Value, last: Value| {
+            let status = json!({"name": "main", "state": state, "lastState": last});
+            json!({"status": {"containerStatuses": [{"name": "other"}, status]}})
+        };
+        let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
+        let why = |pod: &Value| waits_for_image(pod, "main");
+        let failing = pod(waiting("ImagePullBackOff"), json!({}));
+        assert_eq!(why(&failing), Some("trying and failing to pull image"));
+        let refused = pod(waiting("ErrImagePull"), json!({}));
+        assert_eq!(why(&refused), Some("image can't be pulled"));
+        assert_eq!(why(&pod(waiting("CrashLoopBackOff"), json!({}))), None);
+        let ran = pod(
+            waiting("ErrImagePull"),
+            json!({"terminated": {"exitCode": 1}}),
+        );
+        assert_eq!(why(&ran), None);
+        assert_eq!(waits_for_image(&failing, "other"), None);
+    }
 }

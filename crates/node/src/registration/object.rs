@@ -80,7 +80,10 @@ pub(super) fn status(context: &Context, node: &Node, now: Timestamp) -> NodeStat
         ("cpu", machine.processors.to_string()),
         ("memory", format!("{}Ki", machine.memory_bytes / 1024)),
         ("pods", MOST_PODS.to_owned()),
-        ("ephemeral-storage", "0".to_owned()),
+        (
+            "ephemeral-storage",
+            format!("{}Ki", machine.disk_bytes / 1024),
+        ),
     ]);
     let mut status = node.status.clone().unwrap_or_default();
     status.capacity = Some(resources.clone());
