@@ -3,9 +3,11 @@
 use api::schema::{Kind, Validation};
 use api::status::Status;
 use http::Method;
+use http::header::ACCEPT;
 use serde_json::{Value, json};
 
 use crate::api_state::{Api, now};
+use crate::accept::{Offers, negotiate};
 use crate::call::Call;
 use crate::decode;
 use crate::identity::Identity;
@@ -90,6 +92,8 @@ pub(crate) fn serve(_api: &Api, call: &Call, asked: &Asked) -> Result<Option<Rep
         let text = "the server does not allow this method on the requested resource";
         return Err(Status::new(405, "MethodNotAllowed", text).with_details(json!({})));
     }
+    // An answer is no object of a table, and has no metadata to show alone.
+    let form = negotiate(call.header(ACCEPT), Offers::Nothing)?;
     let kind = Kind {
         group: question.group,
         version: "v1",
@@ -102,7 +106,8 @@ pub(crate) fn serve(_api: &Api, call: &Call, asked: &Asked) -> Result<Option<Rep
         decode::kind(call, &kind, Validation::Warn)?
     };
     answer(question, &call.identity, &mut object);
-    Ok(Some(Reply::value(201, &object)))
+    let json = object.to_string().into();
+    Ok(Some(Reply::either(201, form.yaml, json)))
 }
 
 fn answer(question: &Question, identity: &Identity, object: &mut Value) {
