@@ -9,6 +9,9 @@ pub(crate) fn pull_policy(image: &str) -> &'static str {
     }
 }
 
+/// Longer names are none.
+const LONGEST: usize = 255;
+
 /// Whether the tag is `latest`, said or meant. A malformed name has no tag.
 fn is_latest(image: &str) -> bool {
     let (name, digest) = match image.split_once('@') {
@@ -20,7 +23,9 @@ fn is_latest(image: &str) -> bool {
         Some(colon) => (&name[..last + colon], Some(&name[last + colon + 1..])),
         None => (name, None),
     };
-    well_formed(path) && tag.map_or(digest.is_none(), |tag| tag == "latest")
+    path.len() <= LONGEST
+        && well_formed(path)
+        && tag.map_or(digest.is_none(), |tag| tag == "latest")
 }
 
 /// Components of lower-case letters and digits, separated inside by `.`, `_`, `__` or dashes; the first may be
@@ -63,5 +68,7 @@ mod tests {
         ] {
             assert_eq!(pull_policy(image), "IfNotPresent", "{image}");
         }
+        assert_eq!(pull_policy(&"x".repeat(255)), "Always");
+        assert_eq!(pull_policy(&"x".repeat(256)), "IfNotPresent");
     }
 }

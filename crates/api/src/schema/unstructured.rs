@@ -159,13 +159,20 @@ fn wrong(value: &Value, go_type: &str) -> String {
     format!("json: cannot unmarshal {what} into Go value of type {go_type}")
 }
 
+/// The first number beyond 64 bits with a sign.
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+
 fn simple(ty: &Type, value: &mut Value) -> Result<(), String> {
     match (&*value, ty) {
         (Value::String(_), Type::String(_)) | (Value::Bool(_), Type::Bool(_)) => Ok(()),
         (Value::Number(number), Type::Int32(_) | Type::Int64(_)) => {
             let integer = match (number.as_i64(), number.as_f64()) {
                 (Some(integer), _) => integer,
-                (None, Some(float)) if float.trunc() == float => float as i64,
+                // What does not fit is the smallest integer, as on the processors that Go runs on.
+                (None, Some(float)) if float.trunc() == float => {
+                    let fits = (-TWO_TO_63..TWO_TO_63).contains(&float);
+                    if fits { float as i64 } else { i64::MIN }
+                }
                 _ => return Err(format!("cannot convert float64 to {}", ty.go_type())),
             };
             // Go's conversion does not look at the range.

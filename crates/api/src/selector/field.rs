@@ -37,10 +37,19 @@ impl FieldSelector {
     /// # Errors
     /// The text that Kubernetes answers: which fields a kind has, and how it says so, differs from kind to kind.
     pub fn parse(resource: &Resource, text: &str) -> Result<Self, String> {
-        let terms = split(text).into_iter().filter(|term| !term.is_empty());
-        let terms = terms
-            .map(|one| term(resource, one, text))
+        let read: Vec<_> = split(text)
+            .into_iter()
+            .filter(|one| !one.is_empty())
+            .map(|one| term(one, text))
             .collect::<Result<_, _>>()?;
+        let terms = read.into_iter().map(|(name, negated, value)| {
+            Ok::<_, String>(Term {
+                field: field(resource, name)?,
+                negated,
+                value,
+            })
+        });
+        let terms = terms.collect::<Result<_, _>>()?;
         Ok(Self(terms))
     }
 
@@ -95,7 +104,8 @@ fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-fn term(resource: &Resource, term: &str, whole: &str) -> Result<Term, String> {
+/// The field's name, whether it must differ, and the value.
+fn term<'a>(term: &'a str, whole: &str) -> Result<(&'a str, bool, String), String> {
     let invalid = || format!("invalid selector: '{whole}'; can't understand '{term}'");
     let at = term.find(['=', '!']).ok_or_else(invalid)?;
     let (name, rest) = term.split_at(at);
@@ -106,27 +116,31 @@ fn term(resource: &Resource, term: &str, whole: &str) -> Result<Term, String> {
     } else {
         return Err(invalid());
     };
-    let value = unescape(value).ok_or_else(invalid)?;
-    let field = field(resource, name)?;
-    Ok(Term {
-        field,
-        negated,
-        value,
-    })
+    let value = unescape(value).map_err(|why| format!("invalid field selector: {why}"))?;
+    Ok((name, negated, value))
 }
 
 /// `\\`, `\,` and `\=` stand for the second character; other uses of these are faults.
-fn unescape(text: &str) -> Option<String> {
+fn unescape(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => out.push(chars.next().filter(|c| "\\,=".contains(*c))?),
-            ',' | '=' => return None,
+            '\\' => match chars.next() {
+                Some(known) if "\\,=".contains(known) => out.push(known),
+                other => {
+                    let other = other.map_or_else(String::new, String::from);
+                    return Err(format!("invalid escape sequence: \\{other}"));
+                }
+            },
+            ',' | '=' => {
+                let number = u32::from(c);
+                return Err(format!("unescaped character in value: {number}"));
+            }
             other => out.push(other),
         }
     }
-    Some(out)
+    Ok(out)
 }
 
 fn field(resource: &Resource, name: &str) -> Result<Field, String> {
@@ -187,5 +201,21 @@ mod tests {
         let fault = FieldSelector::parse(kind, "data.x=y").unwrap_err();
         let want = "\"data.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"";
         assert_eq!(fault, want);
+    }
+    #[test]
+    fn a_value_that_is_badly_escaped_is_told_before_an_unknown_field() {
+        let kind = resources::find("", "configmaps").unwrap();
+        let cases = [
+            (
+                r"data.x=y,metadata.name=a\x",
+                r"invalid escape sequence: \x",
+            ),
+            (r"metadata.name=a\", r"invalid escape sequence: \"),
+            ("metadata.name=a=b", "unescaped character in value: 61"),
+        ];
+        for (text, why) in cases {
+            let fault = FieldSelector::parse(kind, text).unwrap_err();
+            assert_eq!(fault, format!("invalid field selector: {why}"));
+        }
     }
 }

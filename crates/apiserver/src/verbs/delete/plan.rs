@@ -33,7 +33,7 @@ pub(super) fn plan(
 ) -> Result<Plan, Status> {
     check_preconditions(resource, old, options)?;
     if resource.kind == "Namespace" && resource.group.is_empty() {
-        return Ok(namespace(old, now));
+        return Ok(namespace(old, options, now));
     }
     let mut object = old.clone();
     let graceful = match grace(resource, &mut object, options, now) {
@@ -212,7 +212,7 @@ fn set_finalizers(object: &mut Value, options: &DeleteOptions) {
 
 /// A namespace is marked by the first deletion and goes with a later one, when nothing holds it any more
 /// (`registry/core/namespace/storage`).
-fn namespace(old: &Value, now: Timestamp) -> Plan {
+fn namespace(old: &Value, options: &DeleteOptions, now: Timestamp) -> Plan {
     let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     if !old["metadata"]["deletionTimestamp"].is_null() {
         let free = empty(&old["spec"]["finalizers"]) && empty(&old["metadata"]["finalizers"]);
@@ -225,6 +225,7 @@ fn namespace(old: &Value, now: Timestamp) -> Plan {
     let mut object = old.clone();
     object["metadata"]["deletionTimestamp"] = time_text(now).into();
     object["status"]["phase"] = "Terminating".into();
+    set_finalizers(&mut object, options);
     Plan::Mark(object)
 }
 
