@@ -7,9 +7,11 @@ use api::resources;
 use api::status::Status;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::ACCEPT;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 use crate::accept::{Offers, Shape, negotiate};
 use crate::api_state::Api;
@@ -33,8 +35,8 @@ pub(crate) fn serve(api: &Api, call: &Call, parts: &[&str]) -> Result<Reply, Sta
     };
     let form = negotiate(call.header(ACCEPT), offers)?;
     let answer = match parts {
-        ["api"] if form.shape == Shape::Discovery => return Ok(aggregate(&[""])),
-        ["apis"] if form.shape == Shape::Discovery => return Ok(aggregate(&groups())),
+        ["api"] if form.shape == Shape::Discovery => return Ok(aggregate(call, &[""])),
+        ["apis"] if form.shape == Shape::Discovery => return Ok(aggregate(call, &groups())),
         ["api"] => core_versions(api),
         ["api", "v1"] => Some(resource_list("", "v1")),
         ["apis"] => Some(group_list()),
@@ -49,9 +51,30 @@ pub(crate) fn serve(api: &Api, call: &Call, parts: &[&str]) -> Result<Reply, Sta
     }
 }
 
-fn aggregate(groups: &[&str]) -> Reply {
+/// The whole of it, unless the client has it already: its tag is the hash of what is said.
+fn aggregate(call: &Call, groups: &[&str]) -> Reply {
     let body = aggregated::list(groups).to_string();
-    Reply::full(200, AGGREGATED, body)
+    let tag = tag(body.as_bytes());
+    let known = call.header(IF_NONE_MATCH) == Some(tag.as_str());
+    let reply = if known {
+        Reply::full(304, "", Bytes::new())
+    } else {
+        Reply::full(200, AGGREGATED, body)
+    };
+    let tag = HeaderValue::from_str(&tag).expect("a hash is printable");
+    reply
+        .with(ETAG, tag)
+        .with(VARY, HeaderValue::from_static("Accept"))
+        .with(CACHE_CONTROL, HeaderValue::from_static("public"))
+}
+
+/// `"…"`: SHA-512 in capital digits.
+fn tag(body: &[u8]) -> String {
+    let digits: String = Sha512::digest(body)
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    format!("\"{digits}\"")
 }
 
 /// Groups with a name, in the order of their first kind, then those that only answer questions.
@@ -220,5 +243,15 @@ mod tests {
             let resource = resources::find(group, plural).unwrap();
             assert_eq!(storage_hash(resource), want, "{plural}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_the_hash_in_quotes() {
+        let tag = tag(b"");
+        assert!(
+            tag.starts_with("\"CF83E1357EEFB8BDF1542850D66D8007"),
+            "{tag}"
+        );
+        assert_eq!(tag.len(), 130);
     }
 }

@@ -1,8 +1,9 @@
 //! Health, and which Kubernetes this is.
 
 use api::status::Status;
-use http::Method;
-use http::header::ACCEPT;
+use bytes::Bytes;
+use http::header::{ACCEPT, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method};
 use serde_json::json;
 
 use crate::accept::{Offers, negotiate};
@@ -21,14 +22,11 @@ const READINESS: [&str; 3] = ["etcd-readiness", "informer-sync", "shutdown"];
 pub(crate) fn check(api: &Api, call: &Call, parts: &[&str]) -> Result<Reply, Status> {
     let stopping = parts[0] == "readyz" && api.is_stopping();
     match parts {
-        [which, check] if checks(which).any(|known| known == *check) => Ok(Reply::text(200, "ok")),
-        [_] if stopping => Ok(Reply::text(
-            500,
-            "[-]shutdown failed: the server is stopping\n",
-        )),
+        [which, check] if checks(which).any(|known| known == *check) => Ok(plain(200, "ok")),
+        [_] if stopping => Ok(plain(500, "[-]shutdown failed: the server is stopping\n")),
         [which] => {
             let verbose = call.query.get("verbose").is_some();
-            Ok(Reply::text(
+            Ok(plain(
                 200,
                 if verbose {
                     told(which)
@@ -41,9 +39,15 @@ pub(crate) fn check(api: &Api, call: &Call, parts: &[&str]) -> Result<Reply, Sta
     }
 }
 
+/// Text that is not to be taken for anything else.
+fn plain(code: u16, text: impl Into<Bytes>) -> Reply {
+    let nosniff = HeaderValue::from_static("nosniff");
+    Reply::text(code, text).with(X_CONTENT_TYPE_OPTIONS, nosniff)
+}
+
 /// 404 of a path that no part of the server knows.
 pub(crate) fn no_page() -> Reply {
-    Reply::text(404, "404 page not found\n")
+    plain(404, "404 page not found\n")
 }
 
 fn checks(which: &str) -> impl Iterator<Item = &'static str> {
