@@ -6,8 +6,8 @@ use http::Method;
 use http::header::ACCEPT;
 use serde_json::{Value, json};
 
-use crate::api_state::{Api, now};
 use crate::accept::{Offers, negotiate};
+use crate::api_state::{Api, now};
 use crate::call::Call;
 use crate::decode;
 use crate::identity::Identity;
