@@ -40,13 +40,7 @@ const ALONE: &[&str] = &[
 
 /// Recordings that are not held to yet, each with its reason.
 const NOT_YET: &[(&str, &str)] = &[
-    (
-        "pods/eviction-budget-blocks",
-        "not asked again since PodDisruptionBudget is served",
-    ),
-    ("pods/priority", "PriorityClass is not served"),
     ("pods/quota-and-limits", "LimitRange is not served"),
-    ("pods/strategic-merge", "PodTemplate is not served"),
     (
         "deployments/controller-revision-and-autoscaler",
         "their kinds are not served",
@@ -55,7 +49,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("deployments/daemonset", "DaemonSet is not served"),
     ("nodes/event-core", "events.k8s.io is not served"),
     ("nodes/event-new", "events.k8s.io is not served"),
-    ("nodes/priorityclass", "PriorityClass is not served"),
     ("nodes/runtimeclass", "RuntimeClass is not served"),
     ("nodes/storage", "storage kinds are not served"),
     ("nodes/token-use", "no ServiceAccount tokens are issued"),

@@ -12,7 +12,7 @@ documents=$(mktemp -d)
 trap 'rm -rf "$documents"' EXIT
 for path in api/v1 apis/apps/v1 apis/autoscaling/v1 apis/discovery.k8s.io/v1 apis/networking.k8s.io/v1 \
   apis/coordination.k8s.io/v1 apis/events.k8s.io/v1 apis/authentication.k8s.io/v1 apis/authorization.k8s.io/v1 apis/policy/v1 \
-  apis/batch/v1 apis/rbac.authorization.k8s.io/v1; do
+  apis/batch/v1 apis/rbac.authorization.k8s.io/v1 apis/scheduling.k8s.io/v1; do
   curl -ksSf -H "Authorization: Bearer $token" "$server/openapi/v3/$path" > "$documents/${path//\//_}.json"
 done
 go run . "$documents"/*.json > table.tsv.new

@@ -22,6 +22,7 @@ import (
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
 	rbac "k8s.io/api/rbac/v1"
+	scheduling "k8s.io/api/scheduling/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -29,6 +30,7 @@ var roots = []any{
 	core.Namespace{}, core.NamespaceList{}, core.Node{}, core.NodeList{}, core.Pod{}, core.PodList{}, core.Binding{},
 	core.Service{}, core.ServiceList{}, core.Endpoints{}, core.EndpointsList{}, core.Event{}, core.EventList{},
 	core.ConfigMap{}, core.ConfigMapList{}, core.Secret{}, core.SecretList{}, core.ServiceAccount{}, core.ServiceAccountList{},
+	core.PodTemplate{}, core.PodTemplateList{}, scheduling.PriorityClass{}, scheduling.PriorityClassList{},
 	core.ResourceQuota{}, core.ResourceQuotaList{}, core.PersistentVolumeClaim{}, core.PersistentVolumeClaimList{},
 	discovery.EndpointSlice{}, discovery.EndpointSliceList{},
 	networking.ServiceCIDR{}, networking.ServiceCIDRList{}, networking.IPAddress{}, networking.IPAddressList{},

@@ -12,6 +12,8 @@ use crate::namespace::Namespace;
 use crate::node::Node;
 use crate::plain::Plain;
 use crate::pod::Pod;
+use crate::pod_template::PodTemplate;
+use crate::priority_class::PriorityClass;
 use crate::replica_set::ReplicaSet;
 use crate::resource::{ALL_VERBS, Resource, Subresource, Verb};
 use crate::resource_quota::ResourceQuota;
@@ -160,6 +162,14 @@ static RESOURCES: &[Resource] = &[
         ..NAMESPACED
     },
     Resource {
+        kind: "PodTemplate",
+        plural: "podtemplates",
+        singular: "podtemplate",
+        definition: "io.k8s.api.core.v1.PodTemplate",
+        strategy: &PodTemplate,
+        ..NAMESPACED
+    },
+    Resource {
         kind: "ResourceQuota",
         plural: "resourcequotas",
         singular: "resourcequota",
@@ -259,6 +269,16 @@ static RESOURCES: &[Resource] = &[
         definition: "io.k8s.api.policy.v1.PodDisruptionBudget",
         strategy: &DisruptionBudget,
         ..NAMESPACED
+    },
+    Resource {
+        group: "scheduling.k8s.io",
+        kind: "PriorityClass",
+        plural: "priorityclasses",
+        singular: "priorityclass",
+        short_names: &["pc"],
+        definition: "io.k8s.api.scheduling.v1.PriorityClass",
+        strategy: &PriorityClass,
+        ..CLUSTER
     },
     Resource {
         group: "coordination.k8s.io",

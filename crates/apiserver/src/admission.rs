@@ -7,6 +7,7 @@ use api::status::Status;
 use serde_json::{Value, json};
 
 use crate::pod_admission;
+use crate::priority;
 use crate::write::Write;
 
 /// Namespaces that cannot be deleted.
@@ -29,20 +30,23 @@ pub(crate) fn create(write: &Write<'_>, object: &mut Value) -> Result<(), Status
     {
         let resource = write.target.resource;
         if resource.plural == "pods" && resource.group.is_empty() {
-            pod_admission::admit(object)?;
+            pod_admission::admit(object, &priority::classes(write.api))?;
         }
         return crate::service_account::admit(write, object);
     }
     Err(terminating(write, object, namespace))
 }
 
-/// Checks a new object that is valid.
-pub(crate) fn check(write: &Write<'_>, object: &Value) -> Result<(), Status> {
+/// Checks an object that is valid, against the stored one unless it is new.
+pub(crate) fn check(write: &Write<'_>, object: &Value, old: Option<&Value>) -> Result<(), Status> {
     let resource = write.target.resource;
-    if resource.plural == "pods" && resource.group.is_empty() {
-        pod_admission::check(object)?;
+    match (resource.group, resource.plural) {
+        ("", "pods") if old.is_none() => pod_admission::check(object),
+        ("scheduling.k8s.io", "priorityclasses") => {
+            priority::check_class(object, old, &priority::classes(write.api))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Puts the stored values back into what an update left out.
@@ -88,6 +92,9 @@ pub(crate) fn delete(resource: &api::resource::Resource, name: &str) -> Result<(
     if is_namespace && IMMORTAL.contains(&name) {
         let why = "this namespace may not be deleted";
         return Err(Status::forbidden("", "namespaces", name, why));
+    }
+    if resource.group == "scheduling.k8s.io" {
+        return priority::check_deletion(name);
     }
     Ok(())
 }

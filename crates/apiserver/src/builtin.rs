@@ -1,10 +1,11 @@
-//! Objects that every cluster has: four namespaces, the service range, and the Service `kubernetes` through which
+//! Objects that every cluster has: four namespaces, two priority classes, the service range, and the Service `kubernetes` through which
 //! pods reach this server (`kubernetes/pkg/controlplane/controller`).
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::priority_class;
 use http::header::CONTENT_TYPE;
 use http::request::Builder;
 use http::{Method, Request};
@@ -30,6 +31,15 @@ pub(crate) async fn ensure(api: &Arc<Api>) -> Result<(), String> {
     for name in NAMESPACES {
         let namespace = json!({"metadata": {"name": name}});
         create(api, "/api/v1/namespaces", ("", "namespaces"), &namespace).await?;
+    }
+    for class in &priority_class::SYSTEM {
+        let object = json!({
+            "metadata": {"name": class.name}, "value": class.value, "description": class.description,
+            "preemptionPolicy": priority_class::PREEMPT,
+        });
+        let (group, plural) = ("scheduling.k8s.io", "priorityclasses");
+        let path = format!("/apis/{group}/v1/{plural}");
+        create(api, &path, (group, plural), &object).await?;
     }
     let ranges: Vec<String> = api
         .config

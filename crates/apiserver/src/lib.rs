@@ -31,6 +31,7 @@ mod options;
 mod patches;
 pub mod pki;
 mod pod_admission;
+mod priority;
 mod query;
 mod quota;
 pub mod registry;

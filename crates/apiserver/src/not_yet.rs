@@ -15,7 +15,6 @@ const KNOWN: &[(&str, &[&str])] = &[
             "limitranges",
             "persistentvolumeclaims",
             "persistentvolumes",
-            "podtemplates",
             "replicationcontrollers",
         ],
     ),
@@ -50,7 +49,6 @@ const KNOWN: &[(&str, &[&str])] = &[
             "roles",
         ],
     ),
-    ("scheduling.k8s.io", &["priorityclasses"]),
     (
         "storage.k8s.io",
         &[

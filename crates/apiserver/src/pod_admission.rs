@@ -1,8 +1,10 @@
 //! What upstream's admission adds to a pod: tolerations of a lost node (`plugin/pkg/admission/defaulttolerationseconds`)
-//! and a priority (`plugin/pkg/admission/priority`); and what it asks of runtime classes, of which there are none.
+//! and a priority (see [`priority`](crate::priority)); and what it asks of runtime classes, of which there are none.
 
 use api::status::Status;
 use serde_json::{Value, json};
+
+use crate::priority;
 
 /// How long a pod stays on a node that is not ready or not reachable.
 const TOLERATION_SECONDS: u64 = 300;
@@ -13,22 +15,13 @@ const NODE_TAINTS: [&str; 2] = [
     "node.kubernetes.io/unreachable",
 ];
 
-/// The policy of all classes that there are.
-const PREEMPTION: &str = "PreemptLowerPriority";
-
-/// The priority classes that every cluster has.
-const CLASSES: [(&str, i64); 2] = [
-    ("system-cluster-critical", 2_000_000_000),
-    ("system-node-critical", 2_000_001_000),
-];
-
-/// Fills in a new pod.
+/// Fills in a new pod, given the priority classes there are.
 ///
 /// # Errors
 /// 403, when its priority is not that of its class, or a class that it names does not exist.
-pub(crate) fn admit(pod: &mut Value) -> Result<(), Status> {
+pub(crate) fn admit(pod: &mut Value, classes: &[Value]) -> Result<(), Status> {
     tolerate(pod);
-    prioritize(pod)?;
+    priority::prioritize(pod, classes)?;
     runtime_class(pod)
 }
 
@@ -93,45 +86,6 @@ fn tolerate(pod: &mut Value) {
     tolerations.extend(added);
 }
 
-fn prioritize(pod: &mut Value) -> Result<(), Status> {
-    let name = pod["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let refuse = |why: String| Err(Status::forbidden("", "pods", &name, &why));
-    let class = pod["spec"]["priorityClassName"]
-        .as_str()
-        .unwrap_or_default();
-    let priority = match CLASSES.iter().find(|(known, _)| *known == class) {
-        Some((_, priority)) => *priority,
-        None if class.is_empty() => 0,
-        None => return refuse(format!("no PriorityClass with name {class} was found")),
-    };
-    if let Some(said) = pod["spec"]["priority"]
-        .as_i64()
-        .filter(|said| *said != priority)
-    {
-        return refuse(format!(
-            "the integer value of priority ({said}) must not be provided in pod spec; priority admission controller \
-             computed {priority} from the given PriorityClass name"
-        ));
-    }
-    let preemption = pod["spec"]["preemptionPolicy"].as_str();
-    if let Some(said) = preemption.filter(|said| *said != PREEMPTION) {
-        return refuse(format!(
-            "the string value of PreemptionPolicy ({said}) must not be provided in pod spec; priority admission \
-             controller computed {PREEMPTION} from the given PriorityClass name"
-        ));
-    }
-    let Some(spec) = pod["spec"].as_object_mut() else {
-        return Ok(());
-    };
-    spec.insert("priority".to_owned(), priority.into());
-    spec.entry("preemptionPolicy")
-        .or_insert_with(|| json!(PREEMPTION));
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,19 +93,19 @@ mod tests {
     #[test]
     fn a_pod_tolerates_a_lost_node_for_a_while_unless_it_says_otherwise() {
         let mut pod = json!({"spec": {}});
-        admit(&mut pod).unwrap();
+        admit(&mut pod, &[]).unwrap();
         assert_eq!(pod["spec"]["tolerations"].as_array().unwrap().len(), 2);
         assert_eq!(pod["spec"]["priority"], 0);
         let own = json!([{"operator": "Exists"}]);
         let mut pod = json!({"spec": {"tolerations": own}});
-        admit(&mut pod).unwrap();
+        admit(&mut pod, &[]).unwrap();
         assert_eq!(pod["spec"]["tolerations"], own);
     }
 
     #[test]
     fn an_update_keeps_what_admission_gave() {
         let mut old = json!({"spec": {}});
-        admit(&mut old).unwrap();
+        admit(&mut old, &[]).unwrap();
         let mut new = json!({"spec": {}});
         admit_update(&mut new, &old);
         assert_eq!(new, old);
@@ -160,19 +114,8 @@ mod tests {
     #[test]
     fn there_are_no_runtime_classes() {
         let mut pod = json!({"spec": {"runtimeClassName": "x"}});
-        assert_eq!(admit(&mut pod).unwrap_err().code, 403);
+        assert_eq!(admit(&mut pod, &[]).unwrap_err().code, 403);
         let pod = json!({"spec": {"overhead": {"cpu": "1"}}});
         assert_eq!(check(&pod).unwrap_err().code, 403);
-    }
-
-    #[test]
-    fn a_priority_comes_from_the_class_alone() {
-        let mut critical = json!({"spec": {"priorityClassName": "system-node-critical"}});
-        admit(&mut critical).unwrap();
-        assert_eq!(critical["spec"]["priority"], 2_000_001_000);
-        let refused = [json!({"priority": 5}), json!({"priorityClassName": "nope"})];
-        for spec in refused {
-            assert_eq!(admit(&mut json!({"spec": spec})).unwrap_err().code, 403);
-        }
     }
 }

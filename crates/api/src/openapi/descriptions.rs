@@ -4,7 +4,7 @@ use k8s_openapi::api::{
     apps::v1 as apps, authentication::v1 as authentication, authorization::v1 as authorization,
     autoscaling::v1 as autoscaling, coordination::v1 as coordination, core::v1 as core,
     discovery::v1 as discovery, events::v1 as events, networking::v1 as networking,
-    policy::v1 as policy,
+    policy::v1 as policy, scheduling::v1 as scheduling,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::generate::SchemaSettings;
@@ -51,6 +51,8 @@ impl Descriptions {
             authentication::TokenReview,
             authentication::TokenRequest,
             policy::Eviction,
+            core::PodTemplate,
+            scheduling::PriorityClass,
             meta::DeleteOptions,
             meta::Status,
             meta::ListMeta,

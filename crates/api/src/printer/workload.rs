@@ -1,9 +1,9 @@
-//! Rows of Deployments and ReplicaSets.
+//! Rows of Deployments, ReplicaSets and PodTemplates.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{NAME, column, list, number, text, wide};
+use super::{NAME, column, list, number, or_none, text, wide};
 use crate::age;
 use crate::resource::Column;
 
@@ -29,6 +29,14 @@ pub const REPLICA_SET: &[Column] = &[
     wide("Containers"),
     wide("Images"),
     wide("Selector"),
+];
+
+/// Columns of a PodTemplate.
+pub const POD_TEMPLATE: &[Column] = &[
+    NAME,
+    column("Containers", "string"),
+    column("Images", "string"),
+    column("Pod Labels", "string"),
 ];
 
 /// Cells of a Deployment.
@@ -68,6 +76,21 @@ pub fn replica_set_cells(replica_set: &Value, now: Timestamp) -> Vec<Value> {
     } else {
         selector.into()
     });
+    cells
+}
+
+/// Cells of a PodTemplate.
+pub fn pod_template_cells(object: &Value) -> Vec<Value> {
+    let mut cells = vec![object["metadata"]["name"].clone()];
+    cells.extend(template_cells(object));
+    let labels = object["template"]["metadata"]["labels"].as_object();
+    let mut shown: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", text(value)))
+        .collect();
+    shown.sort();
+    cells.push(or_none(&shown.join(",")));
     cells
 }
 

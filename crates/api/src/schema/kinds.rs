@@ -14,6 +14,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("networking.k8s.io", "networking"),
     ("policy", "policy"),
     ("rbac.authorization.k8s.io", "rbac"),
+    ("scheduling.k8s.io", "scheduling"),
 ];
 
 /// Groups whose older versions a real server still decodes; the kinds look the same there.

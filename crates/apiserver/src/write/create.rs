@@ -47,7 +47,7 @@ impl Write<'_> {
         }
         strategy.prepare_for_create(&mut object);
         self.validate_create(&object)?;
-        admission::check(self, &object)?;
+        admission::check(self, &object, None)?;
         for text in strategy.warnings(self.part, &object, None) {
             self.call.warn(text);
         }

@@ -44,6 +44,7 @@ impl Write<'_> {
         strategy.prepare_for_update(self.part, &mut object, before);
         self.finish_metadata(&mut object, before);
         self.validate_update(&object, before)?;
+        admission::check(self, &object, Some(before))?;
         for text in strategy.warnings(self.part, &object, Some(before)) {
             self.call.warn(text);
         }
