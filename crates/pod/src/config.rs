@@ -30,9 +30,9 @@ pub struct Config {
     pub run_directory: PathBuf,
     /// Absolute path of the pod's cgroup (version 2) to make and join; none where there is no such tree.
     pub cgroup: Option<PathBuf>,
-    /// The pod's host name.
+    /// The pod's host name; the node's for a pod on the node's network.
     pub hostname: String,
-    /// Stay in the network and UTS namespaces of the node.
+    /// Stay in the network namespace of the node.
     pub host_network: bool,
     /// Stay in the IPC namespace of the node.
     #[serde(default)]

@@ -34,18 +34,13 @@ pub(crate) fn make_namespaces(config: &Config) -> Result<(), Error> {
         .doing("keep the pod's mounts to itself")?;
         mount_tmpfs(config)?;
     }
-    if !config.host_network {
-        sethostname(&config.hostname).doing("set the pod's host name")?;
-    }
-    Ok(())
+    sethostname(&config.hostname).doing("set the pod's host name")
 }
 
 fn namespaces(config: &Config) -> CloneFlags {
-    let mut flags = CloneFlags::empty();
-    flags.set(
-        CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS,
-        !config.host_network,
-    );
+    // Of its own even on the node's network: several nodes of one machine share that machine's name.
+    let mut flags = CloneFlags::CLONE_NEWUTS;
+    flags.set(CloneFlags::CLONE_NEWNET, !config.host_network);
     flags.set(CloneFlags::CLONE_NEWIPC, !config.host_ipc);
     flags.set(CloneFlags::CLONE_NEWNS, config.private_mounts);
     flags

@@ -28,6 +28,10 @@ fn main() {
     let tests: &[(&str, fn())] = &[
         ("a_container_lives_in_the_pods_namespaces", namespaces),
         (
+            "a_pod_on_the_nodes_network_has_the_nodes_name",
+            on_the_nodes_network,
+        ),
+        (
             "logs_and_exit_are_on_disk_without_an_agent",
             without_an_agent,
         ),
@@ -77,6 +81,21 @@ fn namespaces() {
         .map(|line| line.splitn(4, ' ').nth(3).unwrap())
         .collect();
     assert_eq!(texts, ["namespaces", pods.to_str().unwrap()]);
+}
+
+fn on_the_nodes_network() {
+    let mut agent = Agent::start_with("on-node", |config| {
+        config.host_network = true;
+        config.hostname = "node-7".into();
+        config.sysctls.clear();
+    });
+    let script = "hostname; readlink /proc/self/ns/net; sleep 60";
+    agent.run(shell("a", 0, &agent.log("a"), script));
+    agent.wait_for_log("a", 2);
+    let own = fs::read_link("/proc/self/ns/net").unwrap();
+    assert_eq!(agent.texts("a"), ["node-7", own.to_str().unwrap()]);
+    let before = nix::unistd::gethostname().unwrap();
+    assert_ne!(before, "node-7", "the machine keeps its name");
 }
 
 fn without_an_agent() {
