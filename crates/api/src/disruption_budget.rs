@@ -97,7 +97,7 @@ fn spec(object: &Value) -> Problems {
     let mut problems = Problems::new();
     if present(spec, "/minAvailable") && present(spec, "/maxUnavailable") {
         let words = "minAvailable and maxUnavailable cannot be both set";
-        problems.push(Problem::invalid(at.clone(), spec.clone(), words));
+        problems.push(Problem::invalid_as(at.clone(), as_in_go(spec), words));
     }
     for field in ["minAvailable", "maxUnavailable"] {
         if !spec[field].is_null() {
@@ -114,6 +114,21 @@ fn spec(object: &Value) -> Problems {
         problems.push(Problem::not_supported(at, policy, &known));
     }
     problems
+}
+
+/// The spec as upstream shows it: by the Go names of its internal type, in their order.
+fn as_in_go(spec: &Value) -> String {
+    let fields = [
+        "minAvailable",
+        "selector",
+        "maxUnavailable",
+        "unhealthyPodEvictionPolicy",
+    ];
+    let shown = fields.map(|field| {
+        let (first, rest) = field.split_at(1);
+        format!("\"{}{rest}\":{}", first.to_uppercase(), spec[field])
+    });
+    format!("{{{}}}", shown.join(","))
 }
 
 #[cfg(test)]

@@ -29,21 +29,25 @@ async fn nobody_sees_health_and_version_and_nothing_else() {
 #[tokio::test]
 async fn what_is_not_served_yet_is_said_in_a_sentence() {
     let cluster = Cluster::start().await;
+    let nothing = serde_json::Value::Null;
     let pods = "/api/v1/namespaces/default/pods";
-    let exec = "/api/v1/namespaces/default/pods/p/exec?command=ls";
-    assert_eq!(
-        cluster.ask("POST", exec, &serde_json::Value::Null).await.0,
-        404
-    );
+    let attach = "/api/v1/namespaces/default/pods/p/attach?stdout=true";
+    let exec = "/api/v1/namespaces/default/pods/p/exec?command=ls&stdout=true";
+    for path in [attach, exec] {
+        assert_eq!(cluster.ask("POST", path, &nothing).await.0, 404);
+    }
     let spec = serde_json::json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
     let pod = serde_json::json!({"metadata": {"name": "p"}, "spec": spec});
     assert_eq!(cluster.ask("POST", pods, &pod).await.0, 201);
-    let (code, answer) = cluster.ask("POST", exec, &serde_json::Value::Null).await;
+    let (code, answer) = cluster.ask("POST", attach, &nothing).await;
     assert_eq!(code, 501);
+    let message = answer["message"].as_str().unwrap();
     assert!(
-        answer["message"]
-            .as_str()
-            .unwrap()
-            .ends_with("does not serve pods/exec yet")
+        message.ends_with("does not serve pods/attach yet"),
+        "{message}"
     );
+    // What is served, but not in this way.
+    let (code, answer) = cluster.ask("POST", exec, &nothing).await;
+    assert_eq!(code, 400);
+    assert_eq!(answer["message"], "Upgrade request required");
 }
