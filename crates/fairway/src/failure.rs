@@ -4,6 +4,9 @@ use kube::core::Status;
 
 /// The text after "error: ".
 pub(crate) fn told(error: &anyhow::Error) -> String {
+    if let Some(text) = unreachable(error) {
+        return text;
+    }
     let mut text = String::new();
     for cause in error.chain() {
         let said = refusal(cause).unwrap_or_else(|| cause.to_string());
@@ -17,6 +20,18 @@ pub(crate) fn told(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// Nobody answers where the API server should be.
+fn unreachable(error: &anyhow::Error) -> Option<String> {
+    let of_service = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(kube::Error::Service(_)))
+    };
+    let mut causes = error.chain().skip_while(|cause| !of_service(*cause));
+    let last = causes.by_ref().last()?;
+    Some(format!(
+        "the API server cannot be reached: {last}; does the cluster run? (see: fairway status)"
+    ))
 }
 
 /// What the server answered, if that is what went wrong.
@@ -41,6 +56,16 @@ mod tests {
             .context("pod")
             .unwrap_err();
         assert_eq!(told(&error), "pod: pods \"x\" not found");
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_told_with_what_to_do() {
+        let refused = std::io::Error::other("Connection refused");
+        let error = Err::<(), _>(kube::Error::Service(Box::new(refused)))
+            .context("services")
+            .unwrap_err();
+        let expected = "the API server cannot be reached: Connection refused; does the cluster run? (see: fairway status)";
+        assert_eq!(told(&error), expected);
     }
 
     #[test]

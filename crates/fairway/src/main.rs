@@ -11,6 +11,7 @@ mod invoker;
 mod roles;
 mod values;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -82,11 +83,13 @@ fn log_to_stderr(command: &Command) {
         command,
         Command::Server(_) | Command::Node(_) | Command::Proxy(_) | Command::Balancer(_)
     );
-    let default = if role { "info" } else { "warn" };
+    // What the client library has to say about a failed request is in the command's own error.
+    let default = if role { "info" } else { "warn,kube_client=off" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("FAIRWAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }
