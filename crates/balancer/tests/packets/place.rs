@@ -147,7 +147,7 @@ impl Place {
         let begin = |_| {
             let mut talk = self.client().connect(to).unwrap();
             let said = talk.ask().unwrap();
-            let node = self.node_of(TCP, talk.local());
+            let node = self.node_of(TCP, talk.local(), to);
             // What was handed over is not tracked by the balancer; there the pod's node is where it came in.
             let node =
                 node.unwrap_or_else(|| said.node.trim_start_matches("node-").parse().unwrap());
@@ -166,11 +166,14 @@ impl Place {
         });
     }
 
-    /// The node that a translated connection goes to, by the client's side of it.
-    pub(crate) fn node_of(&self, protocol: u8, client: SocketAddr) -> Option<u8> {
+    /// The node that a translated connection goes to, by the client's side of it and whom it dialled: the
+    /// same port of the client may have been another connection's a while ago.
+    pub(crate) fn node_of(&self, protocol: u8, client: SocketAddr, to: SocketAddr) -> Option<u8> {
         let connections = || Conntrack::open().unwrap().connections(protocol).unwrap();
         let connections = self.lab.namespace("balancer").run(connections).unwrap();
-        let ours = connections.iter().find(|c| c.original.source == client)?;
+        let ours = connections
+            .iter()
+            .find(|c| c.original.source == client && c.original.destination == to)?;
         let node = ours.reply.source.ip();
         (1..=250).find(|n| Lab::node_addresses(*n).contains(&node))
     }

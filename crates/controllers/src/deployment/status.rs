@@ -125,12 +125,15 @@ pub(super) fn counted(
     status
 }
 
-/// Unknown as long as one ReplicaSet has not counted.
+/// Unknown as long as one ReplicaSet does not say; one that nobody has looked at yet has none.
 fn terminating(sets: &[&ReplicaSet]) -> Option<i32> {
     let each = sets.iter().map(|set| {
-        set.status
-            .as_ref()
-            .and_then(|status| status.terminating_replicas)
+        let status = set.status.as_ref();
+        let is_new = status
+            .and_then(|status| status.observed_generation)
+            .is_none();
+        let said = status.and_then(|status| status.terminating_replicas);
+        said.or(is_new.then_some(0))
     });
     each.sum()
 }

@@ -16,6 +16,9 @@ use super::compare::{Bindings, settle, short};
 use super::pointer::{drop_at, holds, only, place, point, spread};
 use super::step::{Recorded, Recording, Step};
 
+/// Between two looks at what is to come about, as the recorder had it: what lasts shorter was not recorded.
+const LOOK: Duration = Duration::from_millis(100);
+
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
 /// `$[a*64]` in a request is 64 times "a".
@@ -161,7 +164,7 @@ async fn once(server: &dyn Ask, step: &Step) -> Result<Recorded, String> {
         if done || Instant::now() > deadline {
             return Ok(reduced(answer, step));
         }
-        sleep(Duration::from_millis(20)).await;
+        sleep(LOOK).await;
     }
 }
 
