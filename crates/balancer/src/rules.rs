@@ -21,7 +21,7 @@ use crate::model::Frontend;
 use crate::plan::{Desired, Mark, Ring, RingKey, Spread};
 
 /// The name of both tables.
-pub(crate) const TABLE: &str = "fairway";
+pub(crate) const TABLE: &str = "fairway-balancer";
 
 /// Hashes must fall alike in every rule and after every restart, so their seed is fixed.
 const SEED: u32 = 1;

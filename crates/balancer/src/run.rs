@@ -163,8 +163,7 @@ impl Balancer {
                     tracing::error!(%error, "cannot tell the kernel; trying again");
                     self.done = None;
                     tokio::time::sleep(RETRY).await;
-                    let addresses = self.config.addresses.clone();
-                    self.kernel = Kernel::adopt(&self.config.interface, addresses).await?;
+                    self.kernel.adopt_again(&self.config.interface).await?;
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use kernel::Netlink;
 use kernel::netlink::Link;
-use kernel::nft::{self, Data, Elements, Operation};
+use kernel::nft::{Data, Elements, Operation, WriteLock};
 use tokio::task::spawn_blocking;
 
 use crate::plan::{Desired, Mark};
@@ -19,6 +19,7 @@ pub(crate) struct Kernel {
     netlink: Netlink,
     link: Link,
     own: Vec<IpAddr>,
+    lock: Arc<WriteLock>,
     /// Away while a blocking thread works with them.
     tables: Option<Tables>,
     addresses: BTreeSet<IpAddr>,
@@ -26,13 +27,30 @@ pub(crate) struct Kernel {
 
 /// The rules.
 struct Tables {
+    /// A copy, so that work which outlives the balancer keeps it.
+    lock: Arc<WriteLock>,
     translate: Table,
     hand_over: Table,
 }
 
 impl Kernel {
-    /// Adopts what a predecessor left, or starts with empty rules.
+    /// Adopts what a predecessor left, when it writes no more, or starts with empty rules.
     pub(crate) async fn adopt(interface: &str, own: Vec<IpAddr>) -> Result<Self, BalancerError> {
+        let lock = in_blocking_thread(|| WriteLock::take(TABLE)).await?;
+        Self::with_lock(Arc::new(lock), interface, own).await
+    }
+
+    /// Does the same once more, after a failure.
+    pub(crate) async fn adopt_again(&mut self, interface: &str) -> Result<(), BalancerError> {
+        *self = Self::with_lock(Arc::clone(&self.lock), interface, self.own.clone()).await?;
+        Ok(())
+    }
+
+    async fn with_lock(
+        lock: Arc<WriteLock>,
+        interface: &str,
+        own: Vec<IpAddr>,
+    ) -> Result<Self, BalancerError> {
         let netlink = Netlink::here()?;
         let link = netlink.link(interface).await?;
         let site = Site {
@@ -41,8 +59,9 @@ impl Kernel {
         };
         let recorded = translate::held(&mut Elements::open(translate::RULES.family, TABLE)?);
         let tables = Tables {
-            translate: Table::adopt(&translate::RULES, &site)?,
-            hand_over: Table::adopt(&hand_over::RULES, &site)?,
+            translate: Table::adopt(&translate::RULES, &site, &lock)?,
+            hand_over: Table::adopt(&hand_over::RULES, &site, &lock)?,
+            lock: Arc::clone(&lock),
         };
         let there = netlink.addresses(link.index).await?;
         let there = there.iter().map(IpNet::addr);
@@ -51,6 +70,7 @@ impl Kernel {
             netlink,
             link,
             own,
+            lock,
             tables: Some(tables),
         })
     }
@@ -87,9 +107,7 @@ impl Kernel {
             let applied = tables.apply(&desired);
             (tables, applied)
         };
-        let (tables, applied) = spawn_blocking(work)
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let (tables, applied) = in_blocking_thread(work).await;
         self.tables = Some(tables);
         applied
     }
@@ -105,9 +123,14 @@ impl Kernel {
 
 impl Tables {
     fn apply(&mut self, desired: &Arc<Desired>) -> Result<(), BalancerError> {
-        self.translate.apply(desired)?;
-        self.hand_over.apply(desired)
+        self.translate.apply(desired, &self.lock)?;
+        self.hand_over.apply(desired, &self.lock)
     }
+}
+
+async fn in_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// What the one set has and the other has not.
@@ -137,7 +160,7 @@ type Rings = BTreeMap<String, Vec<Mark>>;
 const EMPTY: Mark = 0;
 
 impl Table {
-    fn adopt(rules: &'static Rules, site: &Site) -> Result<Self, BalancerError> {
+    fn adopt(rules: &'static Rules, site: &Site, lock: &WriteLock) -> Result<Self, BalancerError> {
         let mut elements = Elements::open(rules.family, TABLE)?;
         let mut contents = Contents::new();
         let mut rings = Rings::new();
@@ -145,7 +168,7 @@ impl Table {
             contents = read_back(&mut elements, rules)?;
             rings = read_back_rings(&mut elements, &contents)?;
         } else {
-            nft::load(&(rules.skeleton)(site))?;
+            lock.load(&(rules.skeleton)(site))?;
         }
         Ok(Self {
             rules,
@@ -155,14 +178,17 @@ impl Table {
     }
 
     /// New rings first, then all elements in one transaction, then the rings that nobody uses any more.
-    fn apply(&mut self, desired: &Arc<Desired>) -> Result<(), BalancerError> {
+    fn apply(&mut self, desired: &Arc<Desired>, lock: &WriteLock) -> Result<(), BalancerError> {
         let rings = &(self.rules.spread)(desired).rings;
         let added = rings.iter().filter(|(name, _)| self.ring(name).is_none());
-        load(added.map(|(name, ring)| (self.rules.add_ring)(name, ring)))?;
+        load(
+            lock,
+            added.map(|(name, ring)| (self.rules.add_ring)(name, ring)),
+        )?;
         let operations = self.operations(desired);
         self.elements.commit(&operations)?;
         let gone = self.ring_names().filter(|name| !rings.contains_key(*name));
-        load(gone.map(|name| (self.rules.delete_ring)(name)))?;
+        load(lock, gone.map(|name| (self.rules.delete_ring)(name)))?;
         self.held = Held::Made(Arc::clone(desired));
         Ok(())
     }
@@ -206,12 +232,12 @@ impl Table {
     }
 }
 
-fn load(texts: impl Iterator<Item = String>) -> Result<(), BalancerError> {
+fn load(lock: &WriteLock, texts: impl Iterator<Item = String>) -> Result<(), BalancerError> {
     let text: String = texts.collect();
     if text.is_empty() {
         Ok(())
     } else {
-        Ok(nft::load(&text)?)
+        Ok(lock.load(&text)?)
     }
 }
 

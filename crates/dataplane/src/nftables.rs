@@ -9,7 +9,7 @@ use elements::{Elements, Entry, elements};
 use forwarding::{Change, ForwardingTable, Frontend, NodeRules, Route};
 use hairpin::Hairpins;
 use ids::Ids;
-use kernel::nft::{self, Operation};
+use kernel::nft::{self, Operation, WriteLock};
 use skeleton::Group;
 use std::collections::HashSet;
 
@@ -23,6 +23,8 @@ mod skeleton;
 /// The data plane in the network namespace of the thread that opened it.
 pub struct Nftables {
     kernel: nft::Elements,
+    /// Ours from the first write on.
+    lock: Option<WriteLock>,
     /// What is known of the kernel's state; `None` until it has been adopted.
     state: Option<State>,
 }
@@ -41,6 +43,7 @@ impl Nftables {
     pub fn open() -> Result<Self, Error> {
         Ok(Self {
             kernel: nft::Elements::open(nft::INET, maps::TABLE)?,
+            lock: None,
             state: None,
         })
     }
@@ -50,6 +53,19 @@ impl Nftables {
         skeleton::table() + &skeleton::hooks()
     }
 
+    /// Waits for the right to write the table; the same one serves until this is dropped.
+    fn take_lock(&mut self) -> Result<(), Error> {
+        if self.lock.is_none() {
+            self.lock = Some(WriteLock::take(maps::TABLE)?);
+        }
+        Ok(())
+    }
+
+    fn load(&self, text: &str) -> Result<(), Error> {
+        let lock = self.lock.as_ref().ok_or(Error::NotAdopted)?;
+        Ok(lock.load(text)?)
+    }
+
     /// Chains that the routes need and that are not there yet come first, unused and so harmless.
     fn ensure_groups(&mut self, groups: &HashSet<Group>) -> Result<usize, Error> {
         let state = self.state.as_mut().ok_or(Error::NotAdopted)?;
@@ -57,7 +73,8 @@ impl Nftables {
         if missing.is_empty() {
             return Ok(0);
         }
-        nft::load(&skeleton::groups(&missing))?;
+        let lock = self.lock.as_ref().ok_or(Error::NotAdopted)?;
+        lock.load(&skeleton::groups(&missing))?;
         state.groups.extend(missing);
         Ok(1)
     }
@@ -74,6 +91,7 @@ impl Nftables {
     fn change(&mut self, changes: &[Change]) -> Result<Applied, Error> {
         let mut texts = self.ensure_groups(&groups_of(changes))?;
         let state = self.state.as_mut().ok_or(Error::NotAdopted)?;
+        let lock = self.lock.as_ref().ok_or(Error::NotAdopted)?;
         let mut operations = Vec::new();
         for change in changes {
             match change {
@@ -90,7 +108,7 @@ impl Nftables {
                     operations.push(entry.operation(*present));
                 }
                 Change::Node(rules) => {
-                    nft::load(&skeleton::node(rules))?;
+                    lock.load(&skeleton::node(rules))?;
                     texts += 1;
                 }
             }
@@ -103,11 +121,11 @@ impl Nftables {
     /// as it takes to fill them in again.
     fn prepare(&mut self, node: &NodeRules) -> Result<(), Error> {
         if !self.kernel.table_exists()? {
-            nft::load(&skeleton::table())?;
+            self.load(&skeleton::table())?;
         } else if !self.kernel.chain_exists(&skeleton::version())? {
-            nft::load(&(skeleton::remove() + &Self::skeleton()))?;
+            self.load(&(skeleton::remove() + &Self::skeleton()))?;
         }
-        Ok(nft::load(&skeleton::node(node))?)
+        self.load(&skeleton::node(node))
     }
 }
 
@@ -122,6 +140,7 @@ impl Dataplane for Nftables {
 
     fn adopt(&mut self, table: &ForwardingTable) -> Result<Applied, Error> {
         self.state = None;
+        self.take_lock()?;
         self.prepare(&table.node)?;
         let found = image::read(&mut self.kernel)?;
         let mut state = State {
@@ -140,7 +159,7 @@ impl Dataplane for Nftables {
         let texts = self.ensure_groups(&needed)?;
         let operations = image::difference(&found.elements, &wanted);
         let applied = self.commit(&operations, texts + 1)?;
-        nft::load(&skeleton::hooks())?;
+        self.load(&skeleton::hooks())?;
         Ok(applied)
     }
 
@@ -150,7 +169,8 @@ impl Dataplane for Nftables {
 
     fn clean_up(&mut self) -> Result<(), Error> {
         self.state = None;
-        Ok(nft::load(&skeleton::remove())?)
+        self.take_lock()?;
+        self.load(&skeleton::remove())
     }
 }
 

@@ -171,6 +171,7 @@ fn a_restart_changes_nothing_that_is_right() {
         planner.set_service(&other, Some(state));
         assert!(dataplane.adopt(planner.table()).unwrap().operations > 0);
         let before = dataplane.read_back().unwrap();
+        drop(dataplane);
         let mut next = Nftables::open().unwrap();
         assert_eq!(next.adopt(planner.table()).unwrap().operations, 0);
         assert_eq!(next.read_back().unwrap(), before);

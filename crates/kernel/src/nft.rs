@@ -9,8 +9,10 @@ use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
 mod element;
+mod write_lock;
 
 pub use element::{Data, Element, Operation};
+pub use write_lock::WriteLock;
 
 /// The family of tables for IPv4 and IPv6 together.
 pub const INET: u8 = 1;
@@ -73,9 +75,13 @@ pub enum Error {
     },
 }
 
-/// Carries out a text in nft's own language, all of it or nothing.
+/// Carries out a text in nft's own language, all of it or nothing. Who also reads the table to decide what to
+/// write uses a [`WriteLock`].
 pub fn load(text: &str) -> Result<(), Error> {
-    let mut program = Command::new("nft");
+    run(&mut Command::new("nft"), text)
+}
+
+fn run(program: &mut Command, text: &str) -> Result<(), Error> {
     program
         .args(["-f", "-"])
         .stdin(Stdio::piped())

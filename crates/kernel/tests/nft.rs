@@ -4,8 +4,10 @@
     reason = "a test that cannot set up its case fails"
 )]
 
+use std::time::{Duration, Instant};
+
 use kernel::NetNs;
-use kernel::nft::{self, Data, Element, Elements, Operation};
+use kernel::nft::{self, Data, Element, Elements, Operation, WriteLock};
 
 const TABLE: &str = "table inet try {
     map to { type ipv4_addr . inet_service : verdict; }
@@ -145,5 +147,37 @@ fn tables_and_chains_are_found_by_name() {
                 .table_exists()
                 .unwrap()
         );
+    });
+}
+
+#[test]
+fn a_table_has_one_writer_at_a_time() {
+    in_namespace(|_| {
+        let lock = WriteLock::take("try").unwrap();
+        WriteLock::take("other").unwrap();
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| {
+                WriteLock::take("try").unwrap();
+                begun.elapsed()
+            });
+            std::thread::sleep(Duration::from_millis(100));
+            drop(lock);
+            assert!(next.join().unwrap() >= Duration::from_millis(100));
+        });
+    });
+}
+
+#[test]
+fn a_program_that_outlives_its_writer_keeps_the_lock() {
+    in_namespace(|_| {
+        let lock = WriteLock::take("try").unwrap();
+        let mut program = std::process::Command::new("sleep");
+        let mut program = lock.pass_to(program.arg("0.3")).unwrap().spawn().unwrap();
+        drop(lock);
+        let begun = Instant::now();
+        WriteLock::take("try").unwrap();
+        assert!(begun.elapsed() >= Duration::from_millis(100));
+        assert!(program.wait().unwrap().success());
     });
 }
