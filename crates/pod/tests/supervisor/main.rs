@@ -55,13 +55,21 @@ fn main() {
         .chain(life::TESTS)
         .chain(streams::TESTS)
         .filter(|(name, _)| wanted.is_none_or(|wanted| name.contains(wanted.as_str())));
+    let mut failed = Vec::new();
     let mut passed = 0;
     for (name, test) in chosen {
-        test();
-        println!("test {name} ... ok");
-        passed += 1;
+        if std::panic::catch_unwind(test).is_ok() {
+            println!("test {name} ... ok");
+            passed += 1;
+        } else {
+            println!("test {name} ... FAILED");
+            failed.push(name);
+        }
     }
-    println!("test result: ok. {passed} passed; 0 failed");
+    let result = if failed.is_empty() { "ok" } else { "FAILED" };
+    let count = failed.len();
+    println!("test result: {result}. {passed} passed; {count} failed");
+    assert!(failed.is_empty(), "{failed:?}");
 }
 
 fn namespaces() {

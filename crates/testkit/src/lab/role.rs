@@ -3,9 +3,13 @@
 
 use std::future::Future;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use kernel::NetNs;
 use tokio::sync::oneshot;
+
+/// How long the blocking threads of a killed role may take to end what they do.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A role that runs, until it is killed or dropped.
 pub struct Role {
@@ -66,5 +70,6 @@ fn run<F: Future>(work: impl FnOnce() -> F, stopped: oneshot::Receiver<()>) {
             _ = stopped => (),
         }
     });
-    runtime.shutdown_background();
+    // Killed processes leave no thread behind; a thread that waits for a program or the kernel can only be awaited.
+    runtime.shutdown_timeout(PATIENCE);
 }
