@@ -22,7 +22,7 @@ impl Strategy for PodTemplate {
     }
 
     fn prepare_for_create(&self, object: &mut Value) {
-        drop_disabled(object, None);
+        gates::drop_from_template(object, None, "/template");
         workload::set_generation(object, 1);
     }
 
@@ -33,7 +33,7 @@ impl Strategy for PodTemplate {
     }
 
     fn prepare_for_update(&self, _part: Part, new: &mut Value, old: &Value) {
-        drop_disabled(new, Some(old));
+        gates::drop_from_template(new, Some(old), "/template");
         if new["template"] != old["template"] {
             workload::next_generation(new, old);
         }
@@ -59,12 +59,6 @@ impl Strategy for PodTemplate {
 
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         printer::pod_template_cells(object)
-    }
-}
-
-fn drop_disabled(object: &mut Value, old: Option<&Value>) {
-    if let Some(template) = object.get_mut("template") {
-        gates::drop_disabled(template, old.map(|old| &old["template"]));
     }
 }
 

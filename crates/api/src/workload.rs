@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::field::{Path, Problem, Problems};
-use crate::pod::gates;
-use crate::pod::{defaults, validation, warnings};
+use crate::pod::{defaults, gates, validation, warnings};
 use crate::schema;
 use crate::validation::json::{integer, list, pairs, present, set, text, texts};
 use crate::validation::{check, labels, metadata, names};
@@ -18,10 +17,7 @@ pub(crate) fn template_defaults(object: &mut Value) {
 
 /// Drops what is behind feature gates from the template.
 pub(crate) fn drop_disabled(object: &mut Value, old: Option<&Value>) {
-    let before = old.map(|old| &old["spec"]["template"]);
-    if let Some(template) = object.pointer_mut("/spec/template") {
-        gates::drop_disabled(template, before);
-    }
+    gates::drop_from_template(object, old, "/spec/template");
 }
 
 /// Sets `metadata.generation`.

@@ -55,6 +55,12 @@ impl Api {
         }))
     }
 
+    /// As [`Api::current`]; that there is none is the refusal.
+    pub(crate) async fn existing(&self, target: &Target) -> Result<Old, Status> {
+        let old = self.current(target, &target.name).await?;
+        old.ok_or_else(|| not_found(target.resource, &target.name))
+    }
+
     /// Waits until the caches have seen everything that is durable now.
     pub(crate) async fn fresh(&self) -> Result<store::Revision, Status> {
         self.registry

@@ -81,10 +81,9 @@ async fn objects(api: &Arc<Api>, call: &Call, target: &Target) -> Result<Reply, 
     if !target.resource.verbs.contains(&verb) {
         return Err(method_not_allowed());
     }
-    check_route(
-        call.header(ACCEPT),
-        target.name.is_empty() && verb_reads(verb),
-    )?;
+    // What reads a collection answers with streams as well.
+    let streams = matches!(verb, Verb::List | Verb::Watch);
+    check_route(call.header(ACCEPT), streams)?;
     match verb {
         Verb::Get => verbs::get::get(api, call, target).await,
         Verb::List => verbs::list::list(api, call, target).await,
@@ -97,11 +96,6 @@ async fn objects(api: &Arc<Api>, call: &Call, target: &Target) -> Result<Reply, 
             verbs::delete_collection::delete_collection(api, call, target).await
         }
     }
-}
-
-/// Whether the path answers with streams as well.
-fn verb_reads(verb: Verb) -> bool {
-    matches!(verb, Verb::List | Verb::Watch)
 }
 
 fn method(call: &Call, target: &Target, watch: bool) -> Option<Verb> {

@@ -72,11 +72,8 @@ impl Kubelet {
 
     /// What the agent answers, handed on as it comes.
     pub(crate) async fn get(&self, node: &Value, path: &str) -> Result<Reply, Status> {
-        let name = node["metadata"]["name"].as_str().unwrap_or_default();
         let asked = self.ask(node, path).await;
-        asked.map_err(|why| {
-            Status::internal(format!("the agent of node {name} cannot be asked: {why}"))
-        })
+        asked.map_err(|why| no_answer(node, &why))
     }
 
     /// Has the agent and the client go on with the protocol that the client asks for, through this server.
@@ -87,11 +84,8 @@ impl Kubelet {
         call: &Call,
         client: OnUpgrade,
     ) -> Result<Reply, Status> {
-        let name = node["metadata"]["name"].as_str().unwrap_or_default();
         let asked = self.ask_to_upgrade(node, path, call, client).await;
-        asked.map_err(|why| {
-            Status::internal(format!("the agent of node {name} cannot be asked: {why}"))
-        })
+        asked.map_err(|why| no_answer(node, &why))
     }
 
     async fn ask_to_upgrade(
@@ -152,6 +146,11 @@ impl Kubelet {
         let keeps_connection = bytes.map(move |bytes| (bytes, &sender).0);
         Ok(Reply::stream(code, TEXT, keeps_connection))
     }
+}
+
+fn no_answer(node: &Value, why: &io::Error) -> Status {
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    Status::internal(format!("the agent of node {name} cannot be asked: {why}"))
 }
 
 /// Carries bytes both ways until both have ended, or one has failed.

@@ -3,6 +3,7 @@
 
 use api::priority_class::{PREEMPT, SYSTEM, is_default};
 use api::status::Status;
+use api::validation::json::{integer, text};
 use serde_json::{Value, json};
 
 use crate::api_state::Api;
@@ -21,9 +22,9 @@ pub(crate) fn classes(api: &Api) -> Vec<Value> {
 /// # Errors
 /// 403, when it says a priority that is not its class's, or its class does not exist.
 pub(crate) fn prioritize(pod: &mut Value, classes: &[Value]) -> Result<(), Status> {
-    let name = text(&pod["metadata"]["name"]).to_owned();
+    let name = text(pod, "/metadata/name").to_owned();
     let refuse = |why: String| Err(Status::forbidden("", "pods", &name, &why));
-    let asked = text(&pod["spec"]["priorityClassName"]);
+    let asked = text(pod, "/spec/priorityClassName");
     let class = if asked.is_empty() {
         default_class(classes)
     } else {
@@ -34,7 +35,7 @@ pub(crate) fn prioritize(pod: &mut Value, classes: &[Value]) -> Result<(), Statu
         named
     };
     let priority = class.map_or(0, value);
-    let policy = class.map_or(PREEMPT, |class| text(&class["preemptionPolicy"]));
+    let policy = class.map_or(PREEMPT, |class| text(class, "/preemptionPolicy"));
     let said = pod["spec"]["priority"].as_i64();
     if let Some(said) = said.filter(|said| *said != priority) {
         return refuse(format!(
@@ -100,15 +101,11 @@ fn default_class(classes: &[Value]) -> Option<&Value> {
 }
 
 fn class_name(class: &Value) -> &str {
-    text(&class["metadata"]["name"])
+    text(class, "/metadata/name")
 }
 
 fn value(class: &Value) -> i64 {
-    class["value"].as_i64().unwrap_or_default()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+    integer(class, "/value")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::accept::{Offers, negotiate};
 use crate::api_state::{Api, now};
 use crate::call::Call;
 use crate::decode;
+use crate::dispatch::method_not_allowed;
 use crate::identity::Identity;
 use crate::reply::Reply;
 use crate::routes::Asked;
@@ -89,8 +90,7 @@ pub(crate) fn serve(_api: &Api, call: &Call, asked: &Asked) -> Result<Option<Rep
         return Ok(None);
     };
     if call.method != Method::POST || asked.version != "v1" {
-        let text = "the server does not allow this method on the requested resource";
-        return Err(Status::new(405, "MethodNotAllowed", text).with_details(json!({})));
+        return Err(method_not_allowed());
     }
     // An answer is no object of a table, and has no metadata to show alone.
     let form = negotiate(call.header(ACCEPT), Offers::Nothing)?;

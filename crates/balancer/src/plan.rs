@@ -98,11 +98,10 @@ pub fn plan(model: &Model, health: &Health, before: &Desired) -> Desired {
     // Frontends are many, and nearly all of them share their members and ring.
     let mut names: BTreeMap<_, Arc<str>> = BTreeMap::new();
     for frontend in &model.frontends {
-        let (spread, before) = match frontend.way {
-            Way::Translate { .. } => (&mut desired.translated, &before.translated),
-            Way::HandOver => (&mut desired.handed_over, &before.handed_over),
+        let (translated, spread, before) = match frontend.way {
+            Way::Translate { .. } => (true, &mut desired.translated, &before.translated),
+            Way::HandOver => (false, &mut desired.handed_over, &before.handed_over),
         };
-        let translated = frontend.way != Way::HandOver;
         let alike = (
             translated,
             frontend.address.is_ipv4(),

@@ -12,8 +12,8 @@ pub struct Config {
     pub node_name: String,
     /// How the API server is reached.
     pub client: kube::Client,
-    /// The cluster's certificate authority (PEM): whose clients may read logs. Without it the log server
-    /// does not start.
+    /// The cluster's certificate authority (PEM): whose clients may read logs and run commands.
+    /// Without it neither is served.
     pub client_ca: Option<Vec<u8>>,
     /// What survives a reboot: logs, volumes (`D/nodes/<node>`).
     pub data_directory: PathBuf,
@@ -31,7 +31,7 @@ pub struct Config {
     pub lease_renew: Duration,
     /// How long the Lease holds.
     pub lease_duration: Duration,
-    /// Port of the log server; kubelet's is [`KUBELET_PORT`].
+    /// Port for logs and commands; kubelet's is [`KUBELET_PORT`].
     pub log_port: u16,
     /// How pods run.
     pub runtime: RuntimeKind,

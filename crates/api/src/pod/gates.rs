@@ -5,6 +5,13 @@ use serde_json::Value;
 
 use crate::validation::json::{list_mut, remove};
 
+/// Drops them from the template that `pointer` leads to.
+pub(crate) fn drop_from_template(object: &mut Value, old: Option<&Value>, pointer: &str) {
+    if let Some(template) = object.pointer_mut(pointer) {
+        drop_disabled(template, old.and_then(|old| old.pointer(pointer)));
+    }
+}
+
 /// Drops them from a pod or a template; what the stored object has already stays.
 pub(crate) fn drop_disabled(template: &mut Value, old: Option<&Value>) {
     let had = |pointer: &str| old.is_some_and(|old| old.pointer(pointer).is_some());

@@ -32,8 +32,7 @@ pub(crate) async fn create(api: &Api, call: &Call, target: &Target) -> Result<Re
         let text = "name in URL does not match name in Eviction object";
         return Err(Status::bad_request(text));
     }
-    let pod = api.current(target, &target.name).await?;
-    let pod = pod.ok_or_else(|| not_found(target.resource, &target.name))?;
+    let pod = api.existing(target).await?;
     if !goes_anyway(&pod.object) {
         budget::charge(api, call, target, &pod.object, options.dry_run).await?;
     }

@@ -4,7 +4,7 @@ use api::field::{Path, Problem, Problems};
 use api::status::Status;
 use serde_json::Value;
 
-use crate::api_state::{Api, not_found};
+use crate::api_state::Api;
 use crate::call::Call;
 use crate::kubelet::Kubelet;
 use crate::reply::Reply;
@@ -25,10 +25,7 @@ const PARAMETERS: [&str; 9] = [
 
 pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Result<Reply, Status> {
     check(call, &target.name)?;
-    let old = api.current(target, &target.name).await?;
-    let pod = old
-        .ok_or_else(|| not_found(target.resource, &target.name))?
-        .object;
+    let pod = api.existing(target).await?.object;
     let container = container(&pod, call.query.text("container"), &target.name)?;
     let Some(node) = pod["spec"]["nodeName"]
         .as_str()

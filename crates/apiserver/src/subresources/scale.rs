@@ -46,9 +46,7 @@ pub(crate) async fn serve(
         Ok(Reply::either(200, view.form.yaml, shown))
     };
     if verb == Verb::Get {
-        let old = api.current(target, &target.name).await?;
-        let old = old.ok_or_else(|| not_found(target.resource, &target.name))?;
-        return reply(&old.object);
+        return reply(&api.existing(target).await?.object);
     }
     let patch = match verb {
         Verb::Patch => Some(patch_kind(call)?),

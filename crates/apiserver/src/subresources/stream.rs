@@ -3,7 +3,7 @@
 use api::status::Status;
 
 use super::log::{agent, container, escape};
-use crate::api_state::{Api, not_found};
+use crate::api_state::Api;
 use crate::call::Call;
 use crate::reply::Reply;
 use crate::routes::Target;
@@ -18,10 +18,7 @@ const FLAGS: [(&str, &str); 4] = [
 
 /// Checks what can be checked here, and connects the client with the agent.
 pub(crate) async fn connect(api: &Api, call: &Call, target: &Target) -> Result<Reply, Status> {
-    let old = api.current(target, &target.name).await?;
-    let pod = old
-        .ok_or_else(|| not_found(target.resource, &target.name))?
-        .object;
+    let pod = api.existing(target).await?.object;
     let container = match target.subresource.as_str() {
         "portforward" => String::new(),
         _ => container(&pod, call.query.text("container"), &target.name)?,

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::process::{Process, Sink, Source};
+use super::process::{End, Process, Sink, Source, Streams};
 use super::request::Protocol;
 use super::status;
 use super::terminal::Terminal;
@@ -50,13 +50,19 @@ pub(super) async fn serve(socket: Socket, started: Result<Process, String>, prot
     let (sink, source) = socket.split();
     let (messages, queue) = mpsc::channel(MESSAGES);
     let writing = tokio::spawn(write(queue, sink));
-    let (mut input, started) = match started {
-        Ok(mut process) => (Input::of(&mut process, protocol), Ok(process)),
-        Err(why) => (Input::nowhere(protocol), Err(why)),
+    let (streams, end) = match started {
+        Ok(Process { streams, end }) => (streams, Ok(end)),
+        Err(why) => (Streams::default(), Err(why)),
     };
-    let mut reading = tokio::spawn(async move { input.take_all(source).await });
-    let status = match started {
-        Ok(process) => carry(process, &mut reading, &messages).await,
+    let input = Input {
+        stdin: streams.stdin,
+        terminal: streams.terminal,
+        protocol,
+    };
+    let outputs = [(STDOUT, streams.stdout), (STDERR, streams.stderr)];
+    let mut reading = tokio::spawn(input.take_all(source));
+    let status = match end {
+        Ok(end) => carry(end, outputs, &mut reading, &messages).await,
         Err(why) => Some(status::of_failure(&why)),
     };
     if let Some(status) = status {
@@ -73,21 +79,16 @@ pub(super) async fn serve(socket: Socket, started: Result<Process, String>, prot
 
 /// Gives the status, or nothing if nobody is left to hear it.
 async fn carry(
-    process: Process,
+    mut end: End,
+    outputs: [(u8, Option<Source>); 2],
     reading: &mut JoinHandle<()>,
     messages: &mpsc::Sender<Bytes>,
 ) -> Option<serde_json::Value> {
-    let Process {
-        stdout,
-        stderr,
-        mut end,
-        ..
-    } = process;
     let progress = Arc::new(AtomicU64::new(0));
-    let mut outputs = JoinSet::new();
-    for (channel, output) in [(STDOUT, stdout), (STDERR, stderr)] {
+    let mut copies = JoinSet::new();
+    for (channel, output) in outputs {
         if let Some(output) = output {
-            outputs.spawn(copy(output, channel, messages.clone(), progress.clone()));
+            copies.spawn(copy(output, channel, messages.clone(), progress.clone()));
         }
     }
     let ended = tokio::select! {
@@ -95,7 +96,7 @@ async fn carry(
         _ = reading => return None,
         () = messages.closed() => return None,
     };
-    drain(&mut outputs, &progress).await;
+    drain(&mut copies, &progress).await;
     Some(match ended {
         Ok(code) => status::of_exit_code(code),
         Err(why) => status::of_failure(&why),
@@ -170,24 +171,8 @@ struct Size {
 }
 
 impl Input {
-    fn of(process: &mut Process, protocol: Protocol) -> Self {
-        Self {
-            stdin: process.stdin.take(),
-            terminal: process.terminal.take(),
-            protocol,
-        }
-    }
-
-    fn nowhere(protocol: Protocol) -> Self {
-        Self {
-            stdin: None,
-            terminal: None,
-            protocol,
-        }
-    }
-
     /// Takes messages until the client has gone.
-    async fn take_all(&mut self, mut source: SplitStream<Socket>) {
+    async fn take_all(mut self, mut source: SplitStream<Socket>) {
         while let Some(Ok(message)) = source.next().await {
             match message {
                 Message::Binary(bytes) => self.take(&bytes).await,

@@ -22,17 +22,21 @@ pub(super) type Sink = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// A command that runs.
 pub(super) struct Process {
+    pub(super) streams: Streams,
+    pub(super) end: End,
+}
+
+/// Our ends of the streams; those of a terminal are the terminal.
+#[derive(Default)]
+pub(super) struct Streams {
     pub(super) stdin: Option<Sink>,
     pub(super) stdout: Option<Source>,
     pub(super) stderr: Option<Source>,
     pub(super) terminal: Option<Terminal>,
-    pub(super) end: End,
 }
 
 /// The command's end, some day. The command is killed when this is dropped before.
-pub(super) struct End {
-    conversation: Conversation,
-}
+pub(super) struct End(Conversation);
 
 impl Process {
     /// Starts a command in a running container. The error is for the user.
@@ -45,7 +49,7 @@ impl Process {
             .await
             .map_err(|error| format!("the pod's supervisor does not answer: {error}"))?;
         let pid = conversation.pid_of(container).await?;
-        let (mut process, theirs) =
+        let (streams, theirs) =
             Streams::make(pid, options).map_err(|error| format!("cannot make streams: {error}"))?;
         let verb = Verb::Stream(StreamSpec {
             container: container.to_owned(),
@@ -57,20 +61,15 @@ impl Process {
         let sent = conversation.send(verb, &theirs).await;
         sent.map_err(|error| error.to_string())?;
         drop(theirs);
-        Ok(Self {
-            stdin: process.stdin.take(),
-            stdout: process.stdout.take(),
-            stderr: process.stderr.take(),
-            terminal: process.terminal.take(),
-            end: End { conversation },
-        })
+        let end = End(conversation);
+        Ok(Self { streams, end })
     }
 }
 
 impl End {
     /// Waits for the exit code; the error says why there is none.
     pub(super) async fn wait(&mut self) -> Result<i32, String> {
-        match self.conversation.outcome().await? {
+        match self.0.outcome().await? {
             Outcome::Exec {
                 exit_code: Some(code),
                 ..
@@ -78,15 +77,6 @@ impl End {
             other => Err(format!("the pod's supervisor said {other:?}")),
         }
     }
-}
-
-/// Our ends of the streams.
-#[derive(Default)]
-struct Streams {
-    stdin: Option<Sink>,
-    stdout: Option<Source>,
-    stderr: Option<Source>,
-    terminal: Option<Terminal>,
 }
 
 impl Streams {
