@@ -35,6 +35,8 @@ pub(crate) fn judge(case: &Case) -> Vec<String> {
 
 /// What is to come takes a millisecond, and is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a burst is sent that is to be refused.
+const BURSTS: u32 = 10;
 /// What is not to come.
 const SILENCE: Duration = Duration::from_millis(120);
 
@@ -83,11 +85,11 @@ impl Stage {
             Expected::To(delivered) => 24 * u32::try_from(delivered.candidates.len()).unwrap(),
             _ => 3,
         };
-        let patience = match &line.expected {
-            Expected::Drop => SILENCE,
-            _ => PATIENCE,
+        let arrived = match &line.expected {
+            Expected::Drop => self.lab.send(&line.packet, count, SILENCE),
+            Expected::Reject => self.refusals(&line.packet, count),
+            _ => self.lab.send(&line.packet, count, PATIENCE),
         };
-        let arrived = self.lab.send(&line.packet, count, patience);
         match &line.expected {
             Expected::To(delivered) => {
                 let seen = Seen::of(&arrived, count)?;
@@ -99,6 +101,19 @@ impl Stage {
             Expected::Pass if is_passed(&arrived, count, &line.packet) => Ok(()),
             _ => Err(format!("of {count} packets came out: {arrived:?}")),
         }
+    }
+
+    /// What comes of a burst that is to be refused. The kernel limits its ICMP errors, so fewer than asked for are
+    /// asked for again.
+    fn refusals(&mut self, packet: &Packet, count: u32) -> Vec<Arrived> {
+        let mut arrived = Vec::new();
+        for _ in 0..BURSTS {
+            arrived = self.lab.send(packet, count, PATIENCE / BURSTS);
+            if arrived.len() == count as usize {
+                break;
+            }
+        }
+        arrived
     }
 
     fn check_name(&mut self, seen: &Seen, delivered: &Delivered) -> Result<(), String> {

@@ -171,6 +171,10 @@ async fn connect(namespaces: &[NetNs; 3], node: &Node, pods: &[IpNet]) {
         ("net/ipv6/icmp/ratelimit", "0"),
     ];
     sysctl::set_in(inside, &settings).unwrap();
+    // Before Linux 6.12 this limit is the machine's, and a burst is asked about again.
+    for limit in ["net/ipv4/icmp_msgs_per_sec", "net/ipv4/icmp_msgs_burst"] {
+        sysctl::set_in(inside, &[(limit, "1000000")]).ok();
+    }
     for namespace in [pod_side, outside] {
         sysctl::set_in(namespace, &[("net/ipv4/conf/all/rp_filter", "0")]).unwrap();
     }
