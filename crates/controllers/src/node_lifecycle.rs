@@ -33,9 +33,15 @@ use crate::write;
 /// Runs the controller.
 pub(crate) async fn run(context: Context) {
     let queue = Queue::new(Duration::from_millis(20));
-    let to = queue.clone();
-    context.caches.nodes().listen(move |_, new| {
-        new.into_iter().for_each(|node| to.add(Key::of(node)));
+    let fallen = Queue::new(Duration::from_millis(20));
+    let (to, to_fallen) = (queue.clone(), fallen.clone());
+    context.caches.nodes().listen(move |old, new| {
+        for node in new {
+            to.add(Key::of(node));
+            if health::falls(old, node) {
+                to_fallen.add(Key::of(node));
+            }
+        }
     });
     context.caches.nodes().ready().await;
     context.caches.pods().ready().await;
@@ -47,6 +53,7 @@ pub(crate) async fn run(context: Context) {
     tokio::join!(
         controller.watch_health(&queue),
         queue.work("node-lifecycle", 4, |key| controller.sync(key)),
+        fallen.work("node-lifecycle-pods", 4, |key| controller.tell_pods(key)),
         eviction::run(&controller.context, &controller.recorder),
     );
 }
@@ -101,15 +108,17 @@ impl Controller {
         };
         match write::replace_status(&self.context.cluster::<Node>(), &changed).await {
             Ok(written) => {
-                let text = format!("Node {} status is now: NodeNotReady", key.name);
-                self.recorder.note(node, Note::normal("NodeNotReady", text));
+                if health::falls(Some(node), &written) {
+                    let text = format!("Node {} status is now: NodeNotReady", key.name);
+                    self.recorder.note(node, Note::normal("NodeNotReady", text));
+                }
                 self.context.caches.nodes().catch_up(&written).await;
             }
             Err(problem) => tracing::debug!(%problem, "will try again"),
         }
     }
 
-    /// Gives a node the taints that its conditions ask for; on a node that is not ready no pod is ready.
+    /// Gives a node the taints that its conditions ask for.
     async fn sync(&self, key: Key) -> Result<Again> {
         let cache = self.context.caches.nodes();
         let Some(node) = cache.get(&key) else {
@@ -134,7 +143,14 @@ impl Controller {
                 Err(problem) => return Err(problem),
             }
         }
-        if matches!(taints::ready(&node), Some("False" | "Unknown")) {
+        Ok(None)
+    }
+
+    /// On a node that has just ceased to be ready no pod is ready. What is said of them later is left alone: it
+    /// comes from a node that lives, or from somebody else who knows.
+    async fn tell_pods(&self, key: Key) -> Result<Again> {
+        let node = self.context.caches.nodes().get(&key);
+        if node.is_some_and(|node| health::is_down(&node)) {
             for pod in self.context.caches.pods().with_word(&node_word(&key.name)) {
                 self.mark_not_ready(&pod).await?;
             }

@@ -87,6 +87,17 @@ pub(super) fn judge(
     (Some(&status) != node.status.as_ref()).then_some(status)
 }
 
+/// Whether a node has just ceased to be ready, or was not when it was first seen. One that never said that it is
+/// ready cannot cease to be (upstream: `monitorNodeHealth`).
+pub(super) fn falls(old: Option<&Node>, new: &Node) -> bool {
+    is_down(new) && old.is_none_or(|old| ready(old).is_some_and(|ready| ready.status == "True"))
+}
+
+/// Whether a node said that it is not ready, or is lost.
+pub(super) fn is_down(node: &Node) -> bool {
+    ready(node).is_some_and(|ready| ready.status != "True")
+}
+
 fn ready(node: &Node) -> Option<&NodeCondition> {
     let conditions = node.status.as_ref()?.conditions.as_ref()?;
     conditions

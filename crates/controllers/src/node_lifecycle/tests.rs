@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::eviction::{Verdict, verdict};
-use super::health::{Signs, judge};
+use super::health::{Signs, falls, judge};
 use super::taints;
 use crate::config::NodeMonitor;
 
@@ -22,6 +22,19 @@ fn node(name: &str, ready: &str, spec: &Value) -> Arc<Node> {
 
 fn lease(renewed: &str) -> Lease {
     serde_json::from_value(json!({"metadata": {}, "spec": {"renewTime": renewed}})).unwrap()
+}
+
+#[test]
+fn only_a_ready_node_or_one_that_is_seen_for_the_first_time_ceases_to_be_ready() {
+    let [yes, no, unknown] = ["True", "False", "Unknown"].map(|ready| node("a", ready, &json!({})));
+    let silent = Node::default();
+    assert!(falls(Some(&yes), &unknown));
+    assert!(falls(Some(&yes), &no));
+    assert!(falls(None, &no));
+    assert!(!falls(Some(&silent), &unknown));
+    assert!(!falls(Some(&no), &unknown));
+    assert!(!falls(Some(&no), &yes));
+    assert!(!falls(None, &silent));
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(crate) struct ServerFlags {
     #[arg(long, default_value = "5s", value_parser = duration)]
     node_monitor_period: Duration,
     /// How long a node may be silent before it counts as lost
-    #[arg(long, default_value = "40s", value_parser = duration)]
+    #[arg(long, default_value = "50s", value_parser = duration)]
     node_monitor_grace_period: Duration,
     /// The network namespace of further listeners
     #[arg(long, requires = "cluster_listen")]
