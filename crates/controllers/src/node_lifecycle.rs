@@ -36,7 +36,7 @@ pub(crate) async fn run(context: Context) {
     let fallen = Queue::new(Duration::from_millis(20));
     let (to, to_fallen) = (queue.clone(), fallen.clone());
     context.caches.nodes().listen(move |old, new| {
-        for node in new {
+        if let Some(node) = new {
             to.add(Key::of(node));
             if health::falls(old, node) {
                 to_fallen.add(Key::of(node));
