@@ -19,7 +19,6 @@ pub(crate) struct Kernel {
     netlink: Netlink,
     link: Link,
     own: Vec<IpAddr>,
-    lock: Arc<WriteLock>,
     /// Away while a blocking thread works with them.
     tables: Option<Tables>,
     addresses: BTreeSet<IpAddr>,
@@ -27,8 +26,7 @@ pub(crate) struct Kernel {
 
 /// The rules.
 struct Tables {
-    /// A copy, so that work which outlives the balancer keeps it.
-    lock: Arc<WriteLock>,
+    lock: WriteLock,
     translate: Table,
     hand_over: Table,
 }
@@ -37,17 +35,18 @@ impl Kernel {
     /// Adopts what a predecessor left, when it writes no more, or starts with empty rules.
     pub(crate) async fn adopt(interface: &str, own: Vec<IpAddr>) -> Result<Self, BalancerError> {
         let lock = in_blocking_thread(|| WriteLock::take(TABLE)).await?;
-        Self::with_lock(Arc::new(lock), interface, own).await
+        Self::with_lock(lock, interface, own).await
     }
 
     /// Does the same once more, after a failure.
     pub(crate) async fn adopt_again(&mut self, interface: &str) -> Result<(), BalancerError> {
-        *self = Self::with_lock(Arc::clone(&self.lock), interface, self.own.clone()).await?;
+        let lock = self.take_tables().lock;
+        *self = Self::with_lock(lock, interface, self.own.clone()).await?;
         Ok(())
     }
 
     async fn with_lock(
-        lock: Arc<WriteLock>,
+        lock: WriteLock,
         interface: &str,
         own: Vec<IpAddr>,
     ) -> Result<Self, BalancerError> {
@@ -61,7 +60,7 @@ impl Kernel {
         let tables = Tables {
             translate: Table::adopt(&translate::RULES, &site, &lock)?,
             hand_over: Table::adopt(&hand_over::RULES, &site, &lock)?,
-            lock: Arc::clone(&lock),
+            lock,
         };
         let there = netlink.addresses(link.index).await?;
         let there = there.iter().map(IpNet::addr);
@@ -70,7 +69,6 @@ impl Kernel {
             netlink,
             link,
             own,
-            lock,
             tables: Some(tables),
         })
     }
@@ -99,10 +97,7 @@ impl Kernel {
 
     /// In a thread that may wait: the checks of the nodes go on meanwhile.
     async fn apply_rules(&mut self, desired: Arc<Desired>) -> Result<(), BalancerError> {
-        let mut tables = self
-            .tables
-            .take()
-            .expect("the tables are back after each change");
+        let mut tables = self.take_tables();
         let work = move || {
             let applied = tables.apply(&desired);
             (tables, applied)
@@ -110,6 +105,12 @@ impl Kernel {
         let (tables, applied) = in_blocking_thread(work).await;
         self.tables = Some(tables);
         applied
+    }
+
+    fn take_tables(&mut self) -> Tables {
+        self.tables
+            .take()
+            .expect("the tables are back after each change")
     }
 
     /// Neighbours that knew another holder of the address forget it.

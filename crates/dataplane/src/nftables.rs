@@ -23,8 +23,7 @@ mod skeleton;
 /// The data plane in the network namespace of the thread that opened it.
 pub struct Nftables {
     kernel: nft::Elements,
-    /// Ours from the first write on.
-    lock: Option<WriteLock>,
+    lock: WriteLock,
     /// What is known of the kernel's state; `None` until it has been adopted.
     state: Option<State>,
 }
@@ -39,11 +38,12 @@ struct State {
 }
 
 impl Nftables {
-    /// Opens a way to the kernel; nothing is changed yet.
+    /// Opens a way to the kernel, as the only one that writes the table: it waits in the calling thread for a
+    /// predecessor that still does. Nothing is changed yet.
     pub fn open() -> Result<Self, Error> {
         Ok(Self {
             kernel: nft::Elements::open(nft::INET, maps::TABLE)?,
-            lock: None,
+            lock: WriteLock::take(maps::TABLE)?,
             state: None,
         })
     }
@@ -53,19 +53,6 @@ impl Nftables {
         skeleton::table() + &skeleton::hooks()
     }
 
-    /// Waits for the right to write the table; the same one serves until this is dropped.
-    fn take_lock(&mut self) -> Result<(), Error> {
-        if self.lock.is_none() {
-            self.lock = Some(WriteLock::take(maps::TABLE)?);
-        }
-        Ok(())
-    }
-
-    fn load(&self, text: &str) -> Result<(), Error> {
-        let lock = self.lock.as_ref().ok_or(Error::NotAdopted)?;
-        Ok(lock.load(text)?)
-    }
-
     /// Chains that the routes need and that are not there yet come first, unused and so harmless.
     fn ensure_groups(&mut self, groups: &HashSet<Group>) -> Result<usize, Error> {
         let state = self.state.as_mut().ok_or(Error::NotAdopted)?;
@@ -73,8 +60,7 @@ impl Nftables {
         if missing.is_empty() {
             return Ok(0);
         }
-        let lock = self.lock.as_ref().ok_or(Error::NotAdopted)?;
-        lock.load(&skeleton::groups(&missing))?;
+        self.lock.load(&skeleton::groups(&missing))?;
         state.groups.extend(missing);
         Ok(1)
     }
@@ -91,7 +77,6 @@ impl Nftables {
     fn change(&mut self, changes: &[Change]) -> Result<Applied, Error> {
         let mut texts = self.ensure_groups(&groups_of(changes))?;
         let state = self.state.as_mut().ok_or(Error::NotAdopted)?;
-        let lock = self.lock.as_ref().ok_or(Error::NotAdopted)?;
         let mut operations = Vec::new();
         for change in changes {
             match change {
@@ -108,7 +93,7 @@ impl Nftables {
                     operations.push(entry.operation(*present));
                 }
                 Change::Node(rules) => {
-                    lock.load(&skeleton::node(rules))?;
+                    self.lock.load(&skeleton::node(rules))?;
                     texts += 1;
                 }
             }
@@ -121,11 +106,11 @@ impl Nftables {
     /// as it takes to fill them in again.
     fn prepare(&mut self, node: &NodeRules) -> Result<(), Error> {
         if !self.kernel.table_exists()? {
-            self.load(&skeleton::table())?;
+            self.lock.load(&skeleton::table())?;
         } else if !self.kernel.chain_exists(&skeleton::version())? {
-            self.load(&(skeleton::remove() + &Self::skeleton()))?;
+            self.lock.load(&(skeleton::remove() + &Self::skeleton()))?;
         }
-        self.load(&skeleton::node(node))
+        Ok(self.lock.load(&skeleton::node(node))?)
     }
 }
 
@@ -140,7 +125,6 @@ impl Dataplane for Nftables {
 
     fn adopt(&mut self, table: &ForwardingTable) -> Result<Applied, Error> {
         self.state = None;
-        self.take_lock()?;
         self.prepare(&table.node)?;
         let found = image::read(&mut self.kernel)?;
         let mut state = State {
@@ -159,7 +143,7 @@ impl Dataplane for Nftables {
         let texts = self.ensure_groups(&needed)?;
         let operations = image::difference(&found.elements, &wanted);
         let applied = self.commit(&operations, texts + 1)?;
-        self.load(&skeleton::hooks())?;
+        self.lock.load(&skeleton::hooks())?;
         Ok(applied)
     }
 
@@ -169,8 +153,7 @@ impl Dataplane for Nftables {
 
     fn clean_up(&mut self) -> Result<(), Error> {
         self.state = None;
-        self.take_lock()?;
-        self.load(&skeleton::remove())
+        Ok(self.lock.load(&skeleton::remove())?)
     }
 }
 

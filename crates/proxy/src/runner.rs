@@ -64,9 +64,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
     let health = Arc::new(Health::default());
     let _servers = servers(&config, &metrics, &health)?;
     let watches = watches(&config.client, &config.node_name);
-    let mut runner = Runner::new(config, metrics, health)?;
+    let work = async {
+        let mut runner = Runner::new(config, metrics, health).await?;
+        runner.run(watches).await
+    };
     tokio::select! {
-        result = runner.run(watches) => result,
+        result = work => result,
         () = shutdown => Ok(()),
     }
 }
@@ -133,12 +136,19 @@ struct Pending {
 }
 
 impl Runner {
-    fn new(config: Config, metrics: Arc<Metrics>, health: Arc<Health>) -> Result<Self, Error> {
+    async fn new(
+        config: Config,
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+    ) -> Result<Self, Error> {
+        let dataplane = spawn_blocking(Nftables::open)
+            .await
+            .expect("the data plane does not panic")?;
         Ok(Self {
             node_config: NodeConfig::of(&config),
             caches: Caches::default(),
             planner: Planner::default(),
-            dataplane: Some(Box::new(Nftables::open()?)),
+            dataplane: Some(Box::new(dataplane)),
             local_addresses: Vec::new(),
             tallies: Tallies::default(),
             service_ports: ServicePorts::new(Arc::clone(&health)),

@@ -90,12 +90,17 @@ pub(super) fn judge(
 /// Whether a node has just ceased to be ready, or was not when it was first seen. One that never said that it is
 /// ready cannot cease to be (upstream: `monitorNodeHealth`).
 pub(super) fn falls(old: Option<&Node>, new: &Node) -> bool {
-    is_down(new) && old.is_none_or(|old| ready(old).is_some_and(|ready| ready.status == "True"))
+    is_down(new) && old.is_none_or(|old| readiness(old) == Some("True"))
 }
 
 /// Whether a node said that it is not ready, or is lost.
 pub(super) fn is_down(node: &Node) -> bool {
-    ready(node).is_some_and(|ready| ready.status != "True")
+    readiness(node).is_some_and(|ready| ready != "True")
+}
+
+/// The status of the node's Ready condition.
+pub(super) fn readiness(node: &Node) -> Option<&str> {
+    ready(node).map(|ready| ready.status.as_str())
 }
 
 fn ready(node: &Node) -> Option<&NodeCondition> {

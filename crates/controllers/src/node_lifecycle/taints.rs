@@ -6,6 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::health::readiness;
+
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
@@ -95,18 +97,9 @@ fn is_ours(taint: &Taint) -> bool {
     }
 }
 
-/// The status of the node's Ready condition.
-pub(super) fn ready(node: &Node) -> Option<&str> {
-    let conditions = node.status.as_ref()?.conditions.as_ref()?;
-    let ready = conditions
-        .iter()
-        .find(|condition| condition.type_ == "Ready")?;
-    Some(&ready.status)
-}
-
 /// Whether no node is ready.
 pub(super) fn all_lost(nodes: &[Arc<Node>]) -> bool {
-    !nodes.iter().any(|node| ready(node) == Some("True"))
+    !nodes.iter().any(|node| readiness(node) == Some("True"))
 }
 
 /// Whether so many nodes are lost that pods are better left where they are: all, or most of the node's zone.
@@ -114,7 +107,7 @@ pub(super) fn disrupted_zone(node: &Node, nodes: &[Arc<Node>]) -> bool {
     let mut zones = BTreeMap::<_, (usize, usize)>::new();
     for other in nodes {
         let (lost, all) = zones.entry(zone(other)).or_default();
-        *lost += usize::from(ready(other) != Some("True"));
+        *lost += usize::from(readiness(other) != Some("True"));
         *all += 1;
     }
     let (lost, all) = zones.get(&zone(node)).copied().unwrap_or_default();
